@@ -1,0 +1,82 @@
+// Copyright The cosignkit Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package limits holds every bound that the library puts on input that it does
+// not control, in one place, each with its reason.
+package limits
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+const (
+	// KeyFile bounds a key file. The largest legitimate one, an encrypted RSA
+	// 4096 key, is under 6 KiB.
+	KeyFile = 64 << 10
+
+	// Manifest bounds manifests, indexes and lists of referrers. It is the
+	// size that containerd's resolver accepts, and registries commonly refuse
+	// larger ones on push.
+	Manifest = 4 << 20
+
+	// Bundle bounds one Sigstore bundle. A key-pair bundle is about 1 KiB, one
+	// with a certificate chain, log entry and timestamps about 12 KiB.
+	Bundle = 1 << 20
+
+	// Payload bounds one simple signing payload: a few hundred bytes plus the
+	// signer's annotations.
+	Payload = 256 << 10
+
+	// Candidates bounds the signatures that are read for one image from one
+	// place. Pipelines that sign on every run are seen with a few hundred.
+	Candidates = 2048
+
+	// TotalBytes bounds what is read from the registry for one verification,
+	// so that many candidates cannot each be as large as a single one may be.
+	TotalBytes = 64 << 20
+
+	// Annotations bounds the annotations of one signature, wanted or found.
+	Annotations = 256
+
+	// ReferrersPages bounds the pages of one list of referrers. Registries
+	// page at 100 or more.
+	ReferrersPages = 64
+
+	// Keys bounds the keys of one policy; each costs one signature check per
+	// candidate.
+	Keys = 128
+
+	// TagSettle is how long a writer of a shared tag waits before it reads the
+	// tag back, to see whether another writer replaced its work. It must
+	// exceed the time that another writer takes between reading and writing
+	// the tag.
+	TagSettle = 250 * time.Millisecond
+
+	// TagAttempts bounds how often a writer of a shared tag merges and writes
+	// again before it gives up.
+	TagAttempts = 32
+)
+
+// ErrExceeded is the cause of every failure that a limit of this package made.
+var ErrExceeded = errors.New("limit exceeded")
+
+// Exceeded reports that what is larger than limit.
+func Exceeded(what string, limit int64) error {
+	return fmt.Errorf("%w: %s is larger than %d", ErrExceeded, what, limit)
+}
+
+// ReadAll reads r to its end, and fails as soon as it holds more than limit
+// bytes.
+func ReadAll(r io.Reader, limit int64, what string) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(b)) > limit {
+		return nil, Exceeded(what+" in bytes", limit)
+	}
+	return b, nil
+}

@@ -1,0 +1,53 @@
+// Copyright The cosignkit Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package registry moves signatures to and from where images live, and puts
+// signing and verification into containerd's push and pull.
+//
+// [New] returns a [Client] for registries as a container tool configures them.
+// Its one-call forms are what most programs want:
+//
+//   - [Client.Sign] signs an image that is in a registry already.
+//   - [Client.Verify] resolves a reference once and verifies what it stands
+//     for; run nothing but the descriptor in the result.
+//   - [Client.Push] and [Client.Pull] do so around containerd's own push and
+//     pull.
+//
+// A tool that has its own push and pull keeps them, and passes
+// [Client.SigningResolver] or [Client.VerifyingResolver] to
+// containerd.WithResolver.
+//
+// # What is guaranteed
+//
+// Pull: the reference is resolved once, that digest is verified before one byte
+// of the image is fetched, and nothing else is fetched or recorded. Push:
+// content goes up by digest, the digest is signed, the signature is attached
+// and read back, and only then is the tag written; nobody sees the tag without
+// its signature, and a failure leaves the tag as it was.
+//
+// # Where signatures live
+//
+// Bundles are referrers of the image (OCI distribution specification 1.1):
+// found by the referrers API, and under the referrers tag sha256-<hex> where a
+// registry has no such API. Legacy signatures are layers of the manifest under
+// the tag sha256-<hex>.sig. All places are looked at; a signature that passes
+// in any of them is enough, and a place that could not be looked at makes an
+// image without one inconclusive, never unsigned.
+//
+// Tags are shared by all who sign one image, and registries offer no
+// conditional write. A [Client] therefore merges with what is there, waits for
+// a settle time, reads again, and repeats until nothing is missing. A signature
+// can still be lost to a writer of another machine that takes longer than the
+// settle time, a quarter of a second, between its last read and its write. The
+// referrers API has no such window.
+//
+// # One network path
+//
+// Requests for images and for signatures go the same way: the hosts.toml
+// machinery of containerd with its mirrors, certificate authorities, client
+// certificates and headers, one set of credentials, one insecure setting. What
+// is written is read back from the host that it was written to, not from a
+// mirror.
+//
+// Everything read is bounded in size and checked against its digest.
+package registry

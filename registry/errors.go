@@ -1,0 +1,62 @@
+// Copyright The cosignkit Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"errors"
+	"regexp"
+
+	"github.com/containerd/containerd/v2/core/remotes/docker"
+	"github.com/containerd/containerd/v2/pkg/reference"
+	"github.com/containerd/errdefs"
+
+	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/internal/limits"
+	"github.com/cosignkit/cosignkit/verify"
+)
+
+// errContent is the cause when what a registry sent is not what its digest or
+// descriptor says.
+var errContent = errors.New("content does not match its descriptor")
+
+// kindOf tells the family of a failed request. What a registry sent and is bad
+// is rejected; everything that kept an answer from arriving is inconclusive,
+// refused credentials included: a registry also answers so for what it hides
+// or does not have.
+func kindOf(err error) error {
+	switch {
+	case fault.Family(err) != nil:
+		return fault.Family(err)
+	case errors.Is(err, limits.ErrExceeded), errors.Is(err, errContent):
+		return verify.ErrRejected
+	case errors.Is(err, reference.ErrObjectRequired), errors.Is(err, reference.ErrHostnameRequired),
+		errors.Is(err, reference.ErrInvalid):
+		return verify.ErrMisconfigured
+	default:
+		return verify.ErrInconclusive
+	}
+}
+
+// urlSecrets finds the parts of URLs that carry secrets: user information, and
+// the query, in which blob stores put signatures.
+var urlSecrets = regexp.MustCompile(`(https?://)[^/\s"@]*@|(https?://[^\s"?]+)\?[^\s":]*`)
+
+// redacted is an error whose text shows no secret part of a URL.
+type redacted struct{ error }
+
+func (r redacted) Error() string { return urlSecrets.ReplaceAllString(r.error.Error(), "$1$2") }
+func (r redacted) Unwrap() error { return r.error }
+
+func redact(err error) error {
+	if err == nil {
+		return nil
+	}
+	return redacted{err}
+}
+
+// isNotFound reports whether a registry said, and could say with authority,
+// that something does not exist.
+func isNotFound(err error) bool {
+	return errdefs.IsNotFound(err) && !errors.Is(err, docker.ErrInvalidAuthorization) && !errors.Is(err, errNoHost)
+}

@@ -1,0 +1,58 @@
+// Copyright The cosignkit Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	containerd "github.com/containerd/containerd/v2/client"
+
+	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/verify"
+)
+
+// Pull resolves ref once, verifies the digest that it stands for, fetches
+// exactly that digest and records it in the image store of cd under ref. The
+// remote options are those of containerd's client.Pull, such as
+// containerd.WithPullUnpack; a resolver among them is not used. A verified
+// index yields the platform that the options ask for, fetched by the digest
+// that the index names. The result is not nil when candidates were checked,
+// also beside an error.
+func (c *Client) Pull(ctx context.Context, cd *containerd.Client, ref string, verifier verify.Verifier, remoteOpts []containerd.RemoteOpt, opts ...VerifyOption) (containerd.Image, *verify.Result, error) {
+	name, err := normalize(ref)
+	if err != nil {
+		return nil, nil, fault.New(verify.ErrMisconfigured, opPull, ref, "reference", err)
+	}
+	var result *verify.Result
+	var verdict error
+	opts = append(slices.Clip(opts), func(o *verifyOptions) {
+		next := o.onResult
+		o.onResult = func(r *verify.Result, err error) {
+			result, verdict = r, err
+			if next != nil {
+				next(r, err)
+			}
+		}
+	})
+	remoteOpts = append(slices.Clip(remoteOpts), containerd.WithResolver(c.VerifyingResolver(verifier, opts...)))
+	image, err := cd.Pull(c.quiet(ctx), name.String(), remoteOpts...)
+	if verdict != nil {
+		return nil, result, fault.New(verify.ErrInconclusive, opPull, "", "", verdict)
+	}
+	if err != nil {
+		return nil, result, fault.New(kindOf(err), opPull, name.String(), "fetch", redact(err))
+	}
+	// containerd converts some old images after fetching them. What was
+	// recorded then is not what was verified.
+	if got, want := image.Target().Digest, result.Image.Target.Digest; got != want {
+		err := fmt.Errorf("%w: recorded as %s, verified %s", errContent, got, want)
+		if remove := cd.ImageService().Delete(ctx, image.Name()); remove != nil {
+			err = fmt.Errorf("%w; and the record could not be removed: %w", err, remove)
+		}
+		return nil, result, fault.New(verify.ErrRejected, opPull, name.String(), "record", err)
+	}
+	return image, result, nil
+}

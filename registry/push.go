@@ -1,0 +1,206 @@
+// Copyright The cosignkit Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	containerd "github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/content"
+	"github.com/containerd/containerd/v2/core/remotes"
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/internal/limits"
+	"github.com/cosignkit/cosignkit/signing"
+	"github.com/cosignkit/cosignkit/verify"
+)
+
+// Push pushes target, an image in the content store of cd, as ref and signs it.
+// Content goes up by digest, target's digest is signed, the signature is
+// attached and read back, and then the tag of ref is written. If anything
+// fails, the tag is as it was, and the error says what was left behind without
+// one. The remote options are those of containerd's client.Push, such as
+// containerd.WithPlatformMatcher; a resolver among them is not used.
+func (c *Client) Push(ctx context.Context, cd *containerd.Client, ref string, target ocispec.Descriptor, signer signing.Signer, remoteOpts []containerd.RemoteOpt, opts ...SignOption) ([]Attached, error) {
+	name, err := normalize(ref)
+	if err == nil {
+		err = checkDescriptor(target)
+	}
+	if d, ok := name.(reference.Digested); err == nil && ok && d.Digest() != target.Digest {
+		err = fmt.Errorf("it names another digest than the image, %s", target.Digest)
+	}
+	if err != nil {
+		return nil, fault.New(verify.ErrMisconfigured, opPush, ref, "reference", err)
+	}
+	var attached []Attached
+	opts = append(slices.Clip(opts), func(o *signOptions) {
+		next := o.onAttached
+		o.onAttached = func(a Attached) {
+			attached = append(attached, a)
+			if next != nil {
+				next(a)
+			}
+		}
+	})
+	remoteOpts = append(slices.Clip(remoteOpts), containerd.WithResolver(c.SigningResolver(signer, opts...)))
+	if err := cd.Push(c.quiet(ctx), withDigest(name, target.Digest), target, remoteOpts...); err != nil {
+		return attached, fault.New(kindOf(err), opPush, name.String(), "", redact(err))
+	}
+	return attached, nil
+}
+
+// withDigest is the form of reference from which client.Push, and a signing
+// pusher, take the tag to write last.
+func withDigest(name reference.Named, d digest.Digest) string {
+	if _, ok := name.(reference.Digested); ok {
+		return name.String()
+	}
+	return name.String() + "@" + d.String()
+}
+
+// signingPusher uploads an image so that its tag appears last.
+type signingPusher struct {
+	repository
+	resolver *signingResolver
+
+	ref  string
+	tag  string
+	root digest.Digest
+	// content uploads by digest.
+	content remotes.Pusher
+}
+
+// Push hands everything but the root on. The root is held back, whether the
+// registry has it or not: its content is needed to write the tag.
+func (p *signingPusher) Push(ctx context.Context, desc ocispec.Descriptor) (content.Writer, error) {
+	if desc.Digest != p.root {
+		return p.content.Push(p.resolver.client.quiet(ctx), desc)
+	}
+	if desc.Size > limits.Manifest {
+		return nil, fault.New(verify.ErrMisconfigured, opPush, p.ref, "", limits.Exceeded("manifest in bytes", limits.Manifest))
+	}
+	now := time.Now()
+	return &rootWriter{pusher: p, desc: desc, started: now, updated: now}, nil
+}
+
+// finish runs when the content of the root is complete and everything that it
+// refers to is in the registry.
+func (p *signingPusher) finish(ctx context.Context, desc ocispec.Descriptor, b []byte) error {
+	ctx = p.resolver.client.quiet(ctx)
+	if err := p.pushRoot(ctx, desc, b); err != nil {
+		return fault.New(kindOf(err), opPush, p.ref, "manifest by digest", err)
+	}
+	if _, err := p.resolver.client.signTarget(ctx, p.repository, desc, p.resolver.signer, p.resolver.options); err != nil {
+		return p.leftBehind("sign", err)
+	}
+	if p.tag == "" {
+		return nil
+	}
+	if err := p.push(ctx, p.repository.tag(p.tag), desc, b); err != nil {
+		return p.leftBehind("tag", err)
+	}
+	return nil
+}
+
+// pushRoot uses the pusher of the content, and with it the name under which a
+// tracker shows its progress.
+func (p *signingPusher) pushRoot(ctx context.Context, desc ocispec.Descriptor, b []byte) error {
+	w, err := p.content.Push(ctx, desc)
+	if errdefs.IsAlreadyExists(err) {
+		return p.ensureRoot(ctx, desc, b)
+	}
+	if err != nil {
+		return redact(err)
+	}
+	defer func() { _ = w.Close() }()
+	if err := content.Copy(ctx, w, bytes.NewReader(b), desc.Size, desc.Digest); err != nil && !errdefs.IsAlreadyExists(err) {
+		return redact(err)
+	}
+	return nil
+}
+
+// ensureRoot does not take a tracker's word for it that the root is in this
+// repository: behind a resolver of the caller's, the tracker may remember
+// another one.
+func (p *signingPusher) ensureRoot(ctx context.Context, desc ocispec.Descriptor, b []byte) error {
+	if p.hosts != nil && p.resolver.client.config.Tracker == nil {
+		return nil
+	}
+	return p.push(ctx, p.digest(desc.Digest), desc, b)
+}
+
+func (p *signingPusher) leftBehind(stage string, err error) error {
+	kind := kindOf(err)
+	if p.tag == "" {
+		return fault.New(kind, opPush, p.ref, stage, fmt.Errorf("the image is in the registry without a complete signature: %w", err))
+	}
+	return fault.New(kind, opPush, p.ref, stage, fmt.Errorf("tag %s is not written, the content is in the registry by digest: %w", p.tag, err))
+}
+
+// rootWriter collects the root manifest or index. It acts when it is committed.
+type rootWriter struct {
+	pusher  *signingPusher
+	desc    ocispec.Descriptor
+	buf     bytes.Buffer
+	started time.Time
+	updated time.Time
+	closed  bool
+}
+
+var _ content.Writer = (*rootWriter)(nil)
+
+func (w *rootWriter) Write(b []byte) (int, error) {
+	if w.closed {
+		return 0, errors.New("write to a closed writer")
+	}
+	if int64(w.buf.Len()+len(b)) > w.desc.Size {
+		return 0, fmt.Errorf("%w: more than %d bytes", errContent, w.desc.Size)
+	}
+	w.updated = time.Now()
+	return w.buf.Write(b)
+}
+
+func (w *rootWriter) Close() error {
+	w.closed = true
+	return nil
+}
+
+func (w *rootWriter) Digest() digest.Digest { return digest.FromBytes(w.buf.Bytes()) }
+
+func (w *rootWriter) Status() (content.Status, error) {
+	return content.Status{
+		Ref:       w.pusher.ref,
+		Offset:    int64(w.buf.Len()),
+		Total:     w.desc.Size,
+		Expected:  w.desc.Digest,
+		StartedAt: w.started,
+		UpdatedAt: w.updated,
+	}, nil
+}
+
+func (w *rootWriter) Truncate(size int64) error {
+	if size != 0 {
+		return errors.New("a manifest can only be truncated to its beginning")
+	}
+	w.buf.Reset()
+	return nil
+}
+
+func (w *rootWriter) Commit(ctx context.Context, size int64, expected digest.Digest, _ ...content.Opt) error {
+	b := w.buf.Bytes()
+	if size > 0 && size != int64(len(b)) || expected != "" && expected != w.desc.Digest || digest.FromBytes(b) != w.desc.Digest {
+		return fault.New(verify.ErrRejected, opPush, w.pusher.ref, "manifest", errContent)
+	}
+	w.closed = true
+	return w.pusher.finish(ctx, w.desc, b)
+}

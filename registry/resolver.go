@@ -1,0 +1,136 @@
+// Copyright The cosignkit Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"context"
+	"errors"
+
+	"github.com/containerd/containerd/v2/core/remotes"
+	"github.com/containerd/containerd/v2/core/transfer"
+	"github.com/distribution/reference"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/signing"
+	"github.com/cosignkit/cosignkit/verify"
+)
+
+// VerifyingResolver returns a resolver for containerd.WithResolver and an
+// unmodified client.Pull. Its Resolve fails unless what the reference stands
+// for is acceptable to verifier, so that nothing is fetched before; its Fetcher
+// fetches by digest like any other. It does not push. Without a verifier every
+// Resolve fails. One resolver serves any number of references.
+func (c *Client) VerifyingResolver(verifier verify.Verifier, opts ...VerifyOption) remotes.Resolver {
+	return &verifyingResolver{client: c, source: c.pullSource(), verifier: verifier, options: makeVerifyOptions(opts)}
+}
+
+type verifyingResolver struct {
+	client   *Client
+	source   source
+	verifier verify.Verifier
+	options  verifyOptions
+}
+
+var _ remotes.ResolverWithOptions = (*verifyingResolver)(nil)
+
+func (r *verifyingResolver) Resolve(ctx context.Context, ref string) (string, ocispec.Descriptor, error) {
+	name, err := reference.ParseNormalizedNamed(ref)
+	if err == nil && reference.IsNameOnly(name) {
+		err = errors.New("neither tag nor digest")
+	}
+	if err != nil {
+		return "", ocispec.Descriptor{}, fault.New(verify.ErrMisconfigured, opVerify, ref, "reference", err)
+	}
+	result, err := r.client.resolveAndVerify(ctx, r.source, name, r.verifier, r.options)
+	if err != nil {
+		return "", ocispec.Descriptor{}, err
+	}
+	return ref, result.Image.Target, nil
+}
+
+func (r *verifyingResolver) Fetcher(ctx context.Context, ref string) (remotes.Fetcher, error) {
+	return r.source.resolver.Fetcher(r.client.quiet(ctx), ref)
+}
+
+func (r *verifyingResolver) Pusher(_ context.Context, ref string) (remotes.Pusher, error) {
+	return nil, fault.New(verify.ErrMisconfigured, "push", ref, "", errors.New("a verifying resolver does not push"))
+}
+
+// SetOptions implements remotes.ResolverWithOptions.
+func (r *verifyingResolver) SetOptions(opts ...transfer.ImageResolverOption) {
+	setOptions(r.source.resolver, opts)
+}
+
+func setOptions(resolver remotes.Resolver, opts []transfer.ImageResolverOption) {
+	if r, ok := resolver.(remotes.ResolverWithOptions); ok {
+		r.SetOptions(opts...)
+	}
+}
+
+// SigningResolver returns a resolver for containerd.WithResolver and an
+// unmodified client.Push. Its Pusher needs a reference with the digest to sign,
+// as client.Push passes it; it uploads by digest, and when the root of the image
+// is committed, signs and attaches, and then writes the tag, if there is one.
+// An error of these steps is returned by that Commit, and so by client.Push.
+// Without a signer every Pusher fails. It resolves and fetches like
+// [Client.Resolver]. One resolver serves any number of images.
+func (c *Client) SigningResolver(signer signing.Signer, opts ...SignOption) remotes.Resolver {
+	return &signingResolver{client: c, source: c.pullSource(), signer: signer, options: makeSignOptions(opts)}
+}
+
+type signingResolver struct {
+	client  *Client
+	source  source
+	signer  signing.Signer
+	options signOptions
+}
+
+var _ remotes.ResolverWithOptions = (*signingResolver)(nil)
+
+func (r *signingResolver) Resolve(ctx context.Context, ref string) (string, ocispec.Descriptor, error) {
+	return r.source.resolver.Resolve(r.client.quiet(ctx), ref)
+}
+
+func (r *signingResolver) Fetcher(ctx context.Context, ref string) (remotes.Fetcher, error) {
+	return r.source.resolver.Fetcher(r.client.quiet(ctx), ref)
+}
+
+// SetOptions implements remotes.ResolverWithOptions.
+func (r *signingResolver) SetOptions(opts ...transfer.ImageResolverOption) {
+	setOptions(r.source.resolver, opts)
+}
+
+// Pusher returns a pusher for the image that ref names with its digest, as
+// client.Push calls it: repository:tag@digest.
+func (r *signingResolver) Pusher(ctx context.Context, ref string) (remotes.Pusher, error) {
+	name, err := reference.ParseNormalizedNamed(ref)
+	if err == nil && r.signer == nil {
+		err = errNoSigner
+	}
+	if err != nil {
+		return nil, fault.New(verify.ErrMisconfigured, opPush, ref, "reference", err)
+	}
+	digested, ok := name.(reference.Digested)
+	if !ok {
+		return nil, fault.New(verify.ErrMisconfigured, opPush, ref, "reference", errors.New("no digest to sign"))
+	}
+	if err := preflight(ctx, r.signer, r.options.request(name)); err != nil {
+		return nil, fault.New(verify.ErrInconclusive, opPush, ref, "preflight", err)
+	}
+	p := &signingPusher{
+		resolver:   r,
+		repository: repository{r.client.pushSource(), name},
+		ref:        ref,
+		root:       digested.Digest(),
+	}
+	if tagged, ok := name.(reference.Tagged); ok {
+		p.tag = tagged.Tag()
+	}
+	p.content, err = p.source.resolver.Pusher(r.client.quiet(ctx), p.digest(p.root))
+	if err != nil {
+		return nil, fault.New(kindOf(err), opPush, ref, "", err)
+	}
+	return p, nil
+}

@@ -1,0 +1,34 @@
+// Copyright The cosignkit Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package signing makes signatures over container images.
+//
+// [NewKeyPair] turns a private key into a [Signer], and [LoadPrivateKey] opens
+// the key: the encrypted PEM that cosign generate-key-pair writes, from a path
+// or from an environment variable. [GenerateKeyPair] makes such files. A Signer
+// only computes; package registry attaches what it returns to the image.
+//
+// A signature is over the digest of a manifest or index, in one of two forms.
+// [Bundle], the default, is an in-toto statement whose predicate type is
+// https://sigstore.dev/cosign/sign/v1, signed as a DSSE envelope and wrapped in
+// a Sigstore bundle v0.3. [Legacy] is the simple signing payload that cosign
+// has written since its first release.
+//
+// # Keys
+//
+// ECDSA on P-256 (SHA-256), P-384 (SHA-384) and P-521 (SHA-512), RSA of 2048,
+// 3072 or 4096 bits (PKCS #1 v1.5, SHA-256) and Ed25519: the algorithms of
+// sigstore's registry.
+//
+// Ed25519 signatures are pure Ed25519 (RFC 8032, section 5.1) and not the
+// pre-hashed Ed25519ph. cosign verify accepts pure Ed25519 only, although cosign
+// sign makes Ed25519ph. In the same way cosign verify expects SHA-256 with every
+// curve unless it is told --signature-digest-algorithm, although cosign sign
+// hashes by the curve. Package verify accepts all of these.
+//
+// # Errors
+//
+// Errors match [ErrMisconfigured] when the key, its passphrase or the request
+// is wrong, and [ErrInconclusive] when the context ended first. They never
+// contain key material or passphrases.
+package signing

@@ -1,0 +1,218 @@
+// Copyright The cosignkit Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package signing
+
+import (
+	"crypto"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/secure-systems-lab/go-securesystemslib/encrypted"
+	"github.com/sigstore/cosign/v2/pkg/cosign"
+	"github.com/sigstore/sigstore/pkg/cryptoutils"
+	"github.com/sigstore/sigstore/pkg/signature"
+
+	"github.com/cosignkit/cosignkit/internal/limits"
+)
+
+// DefaultAlgorithm is what [GenerateKeyPair] generates when no algorithm is
+// named: ECDSA on P-256, cosign's default.
+const DefaultAlgorithm = "ecdsa-sha2-256-nistp256"
+
+// KeyPairPEM is a generated or imported key pair in the file formats that
+// cosign generate-key-pair writes.
+type KeyPairPEM struct {
+	// Private is the private key, PKCS #8 in an encrypted PEM block of type
+	// ENCRYPTED SIGSTORE PRIVATE KEY.
+	Private []byte
+	// Public is the public key, PKIX in a PEM block of type PUBLIC KEY.
+	Public []byte
+}
+
+// GenerateKeyPair generates a key pair and encrypts it with passphrase, which
+// may be empty. The algorithm is a name of sigstore's algorithm registry, as
+// for cosign's --signing-algorithm: ecdsa-sha2-256-nistp256,
+// ecdsa-sha2-384-nistp384, ecdsa-sha2-512-nistp521, rsa-sign-pkcs1-2048-sha256
+// (3072, 4096) or ed25519; empty means [DefaultAlgorithm].
+func GenerateKeyPair(algorithm string, passphrase []byte) (*KeyPairPEM, error) {
+	const op = "generate key pair"
+	if algorithm == "" {
+		algorithm = DefaultAlgorithm
+	}
+	key, err := generate(algorithm)
+	if err != nil {
+		return nil, misconfigured(op, algorithm, err)
+	}
+	pair, err := marshalKeyPair(key, passphrase)
+	if err != nil {
+		return nil, misconfigured(op, algorithm, err)
+	}
+	return pair, nil
+}
+
+func generate(algorithm string) (crypto.Signer, error) {
+	known, err := signature.ParseSignatureAlgorithmFlag(algorithm)
+	if err != nil {
+		return nil, err
+	}
+	details, err := signature.GetAlgorithmDetails(known)
+	if err != nil {
+		return nil, err
+	}
+	private, err := cosign.GeneratePrivateKeyWithAlgorithm(&details)
+	if err != nil {
+		return nil, err
+	}
+	key, ok := private.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("keys of type %T do not sign", private)
+	}
+	// The file holds a key and not an algorithm, so a key can only be asked for
+	// under the algorithm that it will be used with.
+	if used, err := algorithmOf(key.Public()); err != nil || used.GetSignatureAlgorithm() != known {
+		return nil, errors.New("this algorithm is not one that this library signs with")
+	}
+	return key, nil
+}
+
+// ImportKeyPair encrypts an existing private key with passphrase, which may be
+// empty. The key is unencrypted PEM: PKCS #1, SEC 1 or PKCS #8.
+func ImportKeyPair(privatePEM, passphrase []byte) (*KeyPairPEM, error) {
+	const op = "import key pair"
+	key, err := parseUnencrypted(privatePEM)
+	if err != nil {
+		return nil, misconfigured(op, "", err)
+	}
+	pair, err := marshalKeyPair(key, passphrase)
+	if err != nil {
+		return nil, misconfigured(op, "", err)
+	}
+	return pair, nil
+}
+
+func parseUnencrypted(b []byte) (crypto.Signer, error) {
+	if _, err := encryptedBlock(b); err == nil {
+		return nil, errors.New("the private key is encrypted already")
+	} else if !errors.Is(err, ErrUnencryptedKey) {
+		return nil, err
+	}
+	private, err := cryptoutils.UnmarshalPEMToPrivateKey(b, nil)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformedKey, err)
+	}
+	key, ok := private.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("keys of type %T do not sign", private)
+	}
+	if _, err := algorithmOf(key.Public()); err != nil {
+		return nil, err
+	}
+	return key, nil
+}
+
+func marshalKeyPair(key crypto.Signer, passphrase []byte) (*KeyPairPEM, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := encrypted.Encrypt(der, passphrase)
+	if err != nil {
+		return nil, err
+	}
+	public, err := cryptoutils.MarshalPublicKeyToPEM(key.Public())
+	if err != nil {
+		return nil, err
+	}
+	return &KeyPairPEM{
+		Private: pem.EncodeToMemory(&pem.Block{Type: cosign.SigstorePrivateKeyPemType, Bytes: sealed}),
+		Public:  public,
+	}, nil
+}
+
+// WriteFiles writes PREFIX.key with mode 0600 and PREFIX.pub with mode 0644;
+// cosign's own prefix is "cosign". Each file appears whole or not at all. An
+// existing file is an error that matches fs.ErrExist, and neither file is
+// written, unless overwrite is true.
+func (k *KeyPairPEM) WriteFiles(prefix string, overwrite bool) error {
+	const op = "write key pair"
+	if prefix == "" {
+		return misconfigured(op, "", errors.New("no file name prefix"))
+	}
+	private, public := prefix+".key", prefix+".pub"
+	if !overwrite {
+		for _, name := range []string{private, public} {
+			if _, err := os.Lstat(name); err == nil {
+				return misconfigured(op, name, fs.ErrExist)
+			} else if !errors.Is(err, fs.ErrNotExist) {
+				return misconfigured(op, name, err)
+			}
+		}
+	}
+	if err := writeFile(private, k.Private, 0o600, overwrite); err != nil {
+		return misconfigured(op, private, err)
+	}
+	if err := writeFile(public, k.Public, 0o644, overwrite); err != nil {
+		if !overwrite {
+			err = errors.Join(err, os.Remove(private))
+		}
+		return misconfigured(op, public, err)
+	}
+	return nil
+}
+
+// writeFile makes name appear whole with one system call: link(2) where an
+// existing file must stay, rename(2) where it may be replaced.
+func writeFile(name string, data []byte, mode fs.FileMode, overwrite bool) (err error) {
+	if len(data) == 0 || len(data) > limits.KeyFile {
+		return errors.New("no key to write")
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), ".cosignkit-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		_ = f.Close()
+		_ = os.Remove(f.Name())
+	}()
+	if err := f.Chmod(mode); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	if _, err := f.Write(data); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if overwrite {
+		return os.Rename(f.Name(), name)
+	}
+	err = os.Link(f.Name(), name)
+	if err == nil || errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return writeNew(name, data, mode)
+}
+
+// writeNew serves file systems without hard links, such as some that are
+// shared into virtual machines. It never replaces a file, and removes what it
+// could not write whole.
+func writeNew(name string, data []byte, mode fs.FileMode) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, os.Remove(name))
+	}
+	return nil
+}

@@ -1,0 +1,177 @@
+// Copyright The cosignkit Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package signing
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/secure-systems-lab/go-securesystemslib/encrypted"
+	"github.com/sigstore/cosign/v2/pkg/cosign"
+	"github.com/sigstore/sigstore/pkg/cryptoutils/goodkey"
+	"github.com/sigstore/sigstore/pkg/signature"
+
+	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/internal/keyfile"
+	"github.com/cosignkit/cosignkit/internal/limits"
+)
+
+// Causes of a key that cannot be opened. All are misconfigured; match them with
+// errors.Is to tell the user what to mend. A file that cannot be read has the
+// operating system's error as its cause, such as fs.ErrNotExist.
+var (
+	// ErrWrongPassphrase: the key does not decrypt with the passphrase given.
+	ErrWrongPassphrase = errors.New("wrong passphrase, or the key is damaged")
+	// ErrNoPassphrase: the key is encrypted and no passphrase was given. An
+	// empty passphrase is a passphrase.
+	ErrNoPassphrase = errors.New("the key is encrypted and no passphrase is given")
+	// ErrUnencryptedKey: the private key is not encrypted. Import it with
+	// ImportKeyPair.
+	ErrUnencryptedKey = errors.New("the private key is not encrypted")
+	// ErrPublicKey: a public key or certificate in the place of a private key.
+	ErrPublicKey = errors.New("this is a public key, want a private key")
+	// ErrMalformedKey: not a PEM-encoded key, or a truncated one.
+	ErrMalformedKey = errors.New("not a PEM-encoded private key")
+)
+
+const passwordVariable = "COSIGN_PASSWORD"
+
+// PassphraseFunc returns the passphrase of the key that name describes, such as
+// a path to show in a prompt. It is called once per key that is opened, and
+// should return promptly when ctx ends.
+type PassphraseFunc func(ctx context.Context, name string) ([]byte, error)
+
+// Passphrase returns a PassphraseFunc that always answers p.
+func Passphrase(p []byte) PassphraseFunc {
+	return func(context.Context, string) ([]byte, error) { return p, nil }
+}
+
+// PassphraseFromEnvironment returns a PassphraseFunc that answers with the
+// value of COSIGN_PASSWORD where that variable is set, even to the empty
+// string, and otherwise asks otherwise, which may be nil.
+func PassphraseFromEnvironment(otherwise PassphraseFunc) PassphraseFunc {
+	return func(ctx context.Context, name string) ([]byte, error) {
+		if value, ok := os.LookupEnv(passwordVariable); ok {
+			return []byte(value), nil
+		}
+		if otherwise == nil {
+			return nil, fmt.Errorf("%w: %s is not set", ErrNoPassphrase, passwordVariable)
+		}
+		return otherwise(ctx, name)
+	}
+}
+
+// LoadPrivateKey opens the encrypted private key that ref names: the path of a
+// regular file of at most 64 KiB, or env://NAME for the value of an environment
+// variable. Decryption costs about a quarter of a second and 67 MiB once, by
+// the design of the format; keep the key.
+func LoadPrivateKey(ctx context.Context, ref string, passphrase PassphraseFunc) (crypto.Signer, error) {
+	b, err := keyfile.Read(ref)
+	if err != nil {
+		return nil, misconfigured("open private key", ref, err)
+	}
+	return parsePrivateKey(ctx, ref, b, passphrase)
+}
+
+// ParsePrivateKey is [LoadPrivateKey] for the PEM itself.
+func ParsePrivateKey(ctx context.Context, pem []byte, passphrase PassphraseFunc) (crypto.Signer, error) {
+	return parsePrivateKey(ctx, "", pem, passphrase)
+}
+
+func parsePrivateKey(ctx context.Context, name string, b []byte, passphrase PassphraseFunc) (crypto.Signer, error) {
+	const op = "open private key"
+	block, err := encryptedBlock(b)
+	if err != nil {
+		return nil, misconfigured(op, name, err)
+	}
+	if passphrase == nil {
+		return nil, misconfigured(op, name, ErrNoPassphrase)
+	}
+	pass, err := passphrase(ctx, name)
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return nil, fault.New(ErrMisconfigured, op, name, "passphrase", err)
+	}
+	der, err := encrypted.Decrypt(block, pass)
+	if err != nil {
+		return nil, misconfigured(op, name, decryptError(err))
+	}
+	key, err := parsePKCS8(der)
+	if err != nil {
+		return nil, misconfigured(op, name, err)
+	}
+	return key, nil
+}
+
+// encryptedBlock returns the content of the encrypted PEM block in b, or says
+// what b is instead.
+func encryptedBlock(b []byte) ([]byte, error) {
+	if len(b) > limits.KeyFile {
+		return nil, limits.Exceeded("key in bytes", limits.KeyFile)
+	}
+	block, _ := pem.Decode(b)
+	switch {
+	case block == nil:
+		return nil, ErrMalformedKey
+	case block.Type == cosign.CosignPrivateKeyPemType, block.Type == cosign.SigstorePrivateKeyPemType:
+		return block.Bytes, nil
+	case strings.Contains(block.Type, "PUBLIC KEY"), block.Type == "CERTIFICATE":
+		return nil, ErrPublicKey
+	case block.Type == "ENCRYPTED PRIVATE KEY":
+		return nil, errors.New("PKCS #8 encryption is not supported; decrypt the key and import it")
+	case strings.HasSuffix(block.Type, "PRIVATE KEY"):
+		return nil, ErrUnencryptedKey
+	default:
+		return nil, fmt.Errorf("%w: PEM block of type %q", ErrMalformedKey, block.Type)
+	}
+}
+
+// decryptError tells a passphrase that does not fit from a block that is no
+// encrypted key at all. The library has one untyped error for the first.
+func decryptError(err error) error {
+	if strings.Contains(err.Error(), "decryption failed") {
+		return ErrWrongPassphrase
+	}
+	return fmt.Errorf("%w: %w", ErrMalformedKey, err)
+}
+
+func parsePKCS8(der []byte) (crypto.Signer, error) {
+	parsed, err := x509.ParsePKCS8PrivateKey(der)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformedKey, err)
+	}
+	key, ok := parsed.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("keys of type %T do not sign", parsed)
+	}
+	if _, err := algorithmOf(key.Public()); err != nil {
+		return nil, err
+	}
+	return key, nil
+}
+
+// algorithmOf returns the one algorithm that this package signs with for a
+// public key, from sigstore's algorithm registry.
+func algorithmOf(public crypto.PublicKey) (signature.AlgorithmDetails, error) {
+	if err := goodkey.ValidatePubKey(public); err != nil {
+		return signature.AlgorithmDetails{}, err
+	}
+	switch public.(type) {
+	case *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey:
+		return signature.GetDefaultAlgorithmDetails(public)
+	default:
+		return signature.AlgorithmDetails{}, fmt.Errorf("keys of type %T are not supported", public)
+	}
+}

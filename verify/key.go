@@ -1,0 +1,176 @@
+// Copyright The cosignkit Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package verify
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/sigstore/sigstore/pkg/cryptoutils/goodkey"
+	"github.com/sigstore/sigstore/pkg/signature"
+	"github.com/sigstore/sigstore/pkg/signature/options"
+
+	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/internal/keyfile"
+	"github.com/cosignkit/cosignkit/internal/limits"
+)
+
+// LoadPublicKey opens the public key that ref names: the path of a regular file
+// of at most 64 KiB, or env://NAME for the value of an environment variable.
+// See [ParsePublicKey] for the formats.
+func LoadPublicKey(ref string) (crypto.PublicKey, error) {
+	b, err := keyfile.Read(ref)
+	if err != nil {
+		return nil, fault.New(ErrMisconfigured, "open public key", ref, "", err)
+	}
+	return parsePublicKey(ref, b)
+}
+
+// ParsePublicKey parses a public key in PKIX form, PEM or DER.
+func ParsePublicKey(b []byte) (crypto.PublicKey, error) {
+	return parsePublicKey("", b)
+}
+
+func parsePublicKey(name string, b []byte) (crypto.PublicKey, error) {
+	key, err := decodePublicKey(b)
+	if err == nil {
+		_, err = newPolicyKey(key)
+	}
+	if err != nil {
+		return nil, fault.New(ErrMisconfigured, "open public key", name, "", err)
+	}
+	return key, nil
+}
+
+func decodePublicKey(b []byte) (crypto.PublicKey, error) {
+	if len(b) > limits.KeyFile {
+		return nil, limits.Exceeded("key in bytes", limits.KeyFile)
+	}
+	der := b
+	if block, rest := pem.Decode(b); block != nil {
+		switch {
+		case strings.HasSuffix(block.Type, "PRIVATE KEY"):
+			return nil, errors.New("this is a private key, want a public key")
+		case block.Type == "RSA PUBLIC KEY":
+			return x509.ParsePKCS1PublicKey(block.Bytes)
+		case block.Type != "PUBLIC KEY":
+			return nil, fmt.Errorf("this is a PEM block of type %q, want a public key", block.Type)
+		case bytes.Contains(rest, []byte("-----BEGIN")):
+			// Silently taking the first would leave the others out of the policy.
+			return nil, errors.New("more than one PEM block; give each key on its own")
+		}
+		der = block.Bytes
+	} else if bytes.Contains(b, []byte("-----BEGIN")) {
+		return nil, errors.New("damaged PEM block")
+	}
+	key, err := x509.ParsePKIXPublicKey(der)
+	if err != nil {
+		return nil, fmt.Errorf("not a public key in PEM or DER: %w", err)
+	}
+	return key, nil
+}
+
+// policyKey is a public key with every algorithm that cosign has ever signed
+// images with under such a key.
+type policyKey struct {
+	public    crypto.PublicKey
+	id        string
+	verifiers verifierSet
+}
+
+func newPolicyKey(public crypto.PublicKey) (policyKey, error) {
+	switch public.(type) {
+	case *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey:
+	default:
+		return policyKey{}, fmt.Errorf("keys of type %T are not supported", public)
+	}
+	if err := goodkey.ValidatePubKey(public); err != nil {
+		return policyKey{}, err
+	}
+	der, err := x509.MarshalPKIXPublicKey(public)
+	if err != nil {
+		return policyKey{}, err
+	}
+	verifiers, err := verifiersOf(public)
+	if err != nil {
+		return policyKey{}, err
+	}
+	sum := sha256.Sum256(der)
+	return policyKey{public: public, id: "sha256:" + hex.EncodeToString(sum[:]), verifiers: verifiers}, nil
+}
+
+// verifiersOf returns the algorithms that may be tried with one key. cosign
+// hashes with SHA-256 or with the curve's own hash depending on its version,
+// and signs with Ed25519ph when it may upload to a log and with Ed25519
+// otherwise. Trying both weakens nothing: RFC 8032 separates the two Ed25519
+// variants by domain, and every hash in the list is collision resistant.
+func verifiersOf(public crypto.PublicKey) (verifierSet, error) {
+	hashes := []crypto.Hash{crypto.SHA256}
+	if key, ok := public.(*ecdsa.PublicKey); ok {
+		switch key.Curve {
+		case elliptic.P384():
+			hashes = []crypto.Hash{crypto.SHA384, crypto.SHA256}
+		case elliptic.P521():
+			hashes = []crypto.Hash{crypto.SHA512, crypto.SHA256}
+		}
+	}
+	var set verifierSet
+	for _, hash := range hashes {
+		v, err := signature.LoadVerifier(public, hash)
+		if err != nil {
+			return nil, err
+		}
+		set = append(set, v)
+	}
+	if _, ok := public.(ed25519.PublicKey); ok {
+		v, err := signature.LoadVerifierWithOpts(public, options.WithED25519ph())
+		if err != nil {
+			return nil, err
+		}
+		set = append(set, v)
+	}
+	return set, nil
+}
+
+// verifierSet is a signature.Verifier that is satisfied when any of its members
+// is. All are of one key.
+type verifierSet []signature.Verifier
+
+func (s verifierSet) PublicKey(opts ...signature.PublicKeyOption) (crypto.PublicKey, error) {
+	return s[0].PublicKey(opts...)
+}
+
+func (s verifierSet) VerifySignature(sig, message io.Reader, opts ...signature.VerifyOption) error {
+	sigBytes, err := limits.ReadAll(sig, limits.Payload, "signature")
+	if err != nil {
+		return err
+	}
+	messageBytes, err := limits.ReadAll(message, limits.Bundle, "signed message")
+	if err != nil {
+		return err
+	}
+	var first error
+	for _, v := range s {
+		err := v.VerifySignature(bytes.NewReader(sigBytes), bytes.NewReader(messageBytes), opts...)
+		if err == nil {
+			return nil
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return first
+}

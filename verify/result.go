@@ -1,0 +1,177 @@
+// Copyright The cosignkit Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package verify
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/distribution/reference"
+
+	"github.com/cosignkit/cosignkit/internal/fault"
+)
+
+// Result says what was found and what it was worth.
+type Result struct {
+	// Image is what was verified. When Accepted, Image.Target is the pinned
+	// descriptor to fetch and run.
+	Image Image
+
+	// Accepted reports whether the policy is satisfied.
+	Accepted bool
+
+	// Signatures has one entry for each candidate, in the order in which they
+	// were found.
+	Signatures []Signature
+}
+
+// Form is the form of a candidate.
+type Form string
+
+// The forms of candidates.
+const (
+	FormBundle Form = "bundle"
+	FormLegacy Form = "legacy"
+)
+
+// Signature is the verdict on one candidate.
+type Signature struct {
+	// Form is empty when the candidate could not be read.
+	Form Form
+	// Origin says where the candidate was found.
+	Origin Origin
+	// Err is nil if the signature passed every check, and otherwise the reason.
+	Err error
+	// KeyID is the key of the policy that signed this very digest, as sha256:
+	// and the hexadecimal SHA-256 of its PKIX DER form. It and Claims are also
+	// set when a later check failed: look at Err first.
+	KeyID string
+	// Claims are what was signed.
+	Claims Claims
+}
+
+// Claims are what a verified signature says about the image beside its digest.
+type Claims struct {
+	// Repository is the name that the signer gave, as signed; may be empty.
+	Repository string
+	// Annotations are the signed annotations whose values are strings.
+	Annotations map[string]string
+
+	payload json.RawMessage
+}
+
+// Pinned returns the reference that stands for the verified image and cannot be
+// moved: Image.Name with the verified digest. A result that is not accepted has
+// none.
+func (r *Result) Pinned() (string, error) {
+	if r == nil || !r.Accepted {
+		return "", fault.New(ErrRejected, "pin", "", "", errors.New("the image is not accepted"))
+	}
+	if err := validDigest(r.Image.Target.Digest); err != nil {
+		return "", fault.New(ErrMisconfigured, "pin", r.Image.Name, "", err)
+	}
+	return r.Image.String(), nil
+}
+
+// MarshalJSON renders the result, reasons as strings.
+func (r Result) MarshalJSON() ([]byte, error) {
+	type signature struct {
+		Form        Form              `json:"form,omitempty"`
+		Origin      Origin            `json:"origin"`
+		Passed      bool              `json:"passed"`
+		Reason      string            `json:"reason,omitempty"`
+		KeyID       string            `json:"keyID,omitempty"`
+		Repository  string            `json:"repository,omitempty"`
+		Annotations map[string]string `json:"annotations,omitempty"`
+	}
+	signatures := make([]signature, 0, len(r.Signatures))
+	for _, s := range r.Signatures {
+		out := signature{
+			Form: s.Form, Origin: s.Origin, Passed: s.Err == nil, KeyID: s.KeyID,
+			Repository: s.Claims.Repository, Annotations: s.Claims.Annotations,
+		}
+		if s.Err != nil {
+			out.Reason = s.Err.Error()
+		}
+		signatures = append(signatures, out)
+	}
+	return json.Marshal(struct {
+		Name       string      `json:"name"`
+		Digest     string      `json:"digest"`
+		MediaType  string      `json:"mediaType,omitempty"`
+		Accepted   bool        `json:"accepted"`
+		Signatures []signature `json:"signatures"`
+	}{r.Image.Name, r.Image.Target.Digest.String(), r.Image.Target.MediaType, r.Accepted, signatures})
+}
+
+// Payloads renders the signatures that passed as cosign verify prints them: an
+// array of simple signing payloads, [{"critical":…,"optional":…}]. It is [] when
+// none passed.
+func (r Result) Payloads() ([]byte, error) {
+	payloads := []json.RawMessage{}
+	for _, s := range r.Signatures {
+		if s.Err == nil && s.Claims.payload != nil {
+			payloads = append(payloads, s.Claims.payload)
+		}
+	}
+	return json.Marshal(payloads)
+}
+
+// reasonsShown bounds how many candidates an error speaks of.
+const reasonsShown = 3
+
+// reason is the cause of a rejection, in one line.
+func (r *Result) reason(signers, threshold int) error {
+	if len(r.Signatures) == 0 {
+		return errors.New("no signatures found")
+	}
+	var failed []string
+	for _, s := range r.Signatures {
+		if s.Err != nil {
+			failed = append(failed, fmt.Sprintf("%s: %s", s.Origin, oneLine(s.Err)))
+		}
+	}
+	head := "no signature is acceptable"
+	if signers > 0 {
+		head = fmt.Sprintf("signed with %d of the %d different keys required", signers, threshold)
+	}
+	if more := len(failed) - reasonsShown; more > 0 {
+		failed = append(failed[:reasonsShown], fmt.Sprintf("and %d more", more))
+	}
+	if len(failed) == 0 {
+		return errors.New(head)
+	}
+	return fmt.Errorf("%s: %s", head, strings.Join(failed, "; "))
+}
+
+// oneLine renders an error whose text a registry may control.
+func oneLine(err error) string {
+	const most = 256
+	text := strings.Map(func(c rune) rune {
+		if c < ' ' || c == 0x7f {
+			return ' '
+		}
+		return c
+	}, err.Error())
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + "…"
+	}
+	return text
+}
+
+// withDigest returns name with its digest, if any, replaced by d.
+func withDigest(name, d string) string {
+	if ref, err := reference.ParseAnyReference(name); err == nil {
+		if named, ok := ref.(reference.Named); ok {
+			tagged := named.Name()
+			if t, ok := named.(reference.Tagged); ok {
+				tagged += ":" + t.Tag()
+			}
+			return tagged + "@" + d
+		}
+	}
+	return name + "@" + d
+}
