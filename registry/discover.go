@@ -82,7 +82,7 @@ func (r repository) discover(ctx context.Context, target ocispec.Descriptor) []v
 
 // unreadable is a candidate that stands for what could not be read.
 func unreadable(origin verify.Origin, err error) verify.Candidate {
-	return verify.Candidate{Origin: origin, Err: fault.New(kindOf(err), "read", origin.String(), "", err)}
+	return verify.Candidate{Origin: origin, Err: fault.New(kindOf(err), "read signature", "", "", err)}
 }
 
 // merge joins the places. A registry that has the API lists under the referrers

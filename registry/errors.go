@@ -4,7 +4,9 @@
 package registry
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"regexp"
 
 	"github.com/containerd/containerd/v2/core/remotes/docker"
@@ -48,9 +50,14 @@ type redacted struct{ error }
 func (r redacted) Error() string { return urlSecrets.ReplaceAllString(r.error.Error(), "$1$2") }
 func (r redacted) Unwrap() error { return r.error }
 
-func redact(err error) error {
+// failed prepares the error of a request. Where the context has ended, its
+// error is in the chain also if the transport reports the cause instead.
+func failed(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
+	}
+	if ended := ctx.Err(); ended != nil && !errors.Is(err, ended) {
+		err = fmt.Errorf("%w: %w", ended, err)
 	}
 	return redacted{err}
 }

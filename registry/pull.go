@@ -43,7 +43,7 @@ func (c *Client) Pull(ctx context.Context, cd *containerd.Client, ref string, ve
 		return nil, result, fault.New(verify.ErrInconclusive, opPull, "", "", verdict)
 	}
 	if err != nil {
-		return nil, result, fault.New(kindOf(err), opPull, name.String(), "fetch", redact(err))
+		return nil, result, fault.New(kindOf(err), opPull, name.String(), "fetch", failed(ctx, err))
 	}
 	// containerd converts some old images after fetching them. What was
 	// recorded then is not what was verified.

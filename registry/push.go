@@ -54,7 +54,7 @@ func (c *Client) Push(ctx context.Context, cd *containerd.Client, ref string, ta
 	})
 	remoteOpts = append(slices.Clip(remoteOpts), containerd.WithResolver(c.SigningResolver(signer, opts...)))
 	if err := cd.Push(c.quiet(ctx), withDigest(name, target.Digest), target, remoteOpts...); err != nil {
-		return attached, fault.New(kindOf(err), opPush, name.String(), "", redact(err))
+		return attached, fault.New(kindOf(err), opPush, name.String(), "", failed(ctx, err))
 	}
 	return attached, nil
 }
@@ -120,11 +120,11 @@ func (p *signingPusher) pushRoot(ctx context.Context, desc ocispec.Descriptor, b
 		return p.ensureRoot(ctx, desc, b)
 	}
 	if err != nil {
-		return redact(err)
+		return failed(ctx, err)
 	}
 	defer func() { _ = w.Close() }()
 	if err := content.Copy(ctx, w, bytes.NewReader(b), desc.Size, desc.Digest); err != nil && !errdefs.IsAlreadyExists(err) {
-		return redact(err)
+		return failed(ctx, err)
 	}
 	return nil
 }

@@ -57,7 +57,7 @@ func (s source) referrers(ctx context.Context, locator string, d digest.Digest) 
 	}
 	var all []ocispec.Descriptor
 	var answered bool
-	var failed error
+	var unanswered error
 	for _, host := range hosts {
 		if !host.Capabilities.Has(docker.HostCapabilityReferrers) {
 			continue
@@ -67,8 +67,8 @@ func (s source) referrers(ctx context.Context, locator string, d digest.Digest) 
 		case err == nil:
 			answered = true
 			all = append(all, found...)
-		case !errors.Is(err, errNoReferrersAPI) && failed == nil:
-			failed = fmt.Errorf("%s: %w", host.Host, err)
+		case !errors.Is(err, errNoReferrersAPI) && unanswered == nil:
+			unanswered = fmt.Errorf("%s: %w", host.Host, err)
 		}
 		if len(all) > 0 {
 			break
@@ -77,8 +77,8 @@ func (s source) referrers(ctx context.Context, locator string, d digest.Digest) 
 	switch {
 	case len(all) > 0:
 		return all, nil
-	case failed != nil:
-		return nil, failed
+	case unanswered != nil:
+		return nil, unanswered
 	case answered:
 		return nil, nil
 	default:
@@ -89,7 +89,7 @@ func (s source) referrers(ctx context.Context, locator string, d digest.Digest) 
 func (s source) fetchReferrers(ctx context.Context, locator string, d digest.Digest) ([]ocispec.Descriptor, error) {
 	fetcher, err := s.resolver.Fetcher(ctx, locator+"@"+d.String())
 	if err != nil {
-		return nil, redact(err)
+		return nil, failed(ctx, err)
 	}
 	rf, ok := fetcher.(remotes.ReferrersFetcher)
 	if !ok {
@@ -97,7 +97,7 @@ func (s source) fetchReferrers(ctx context.Context, locator string, d digest.Dig
 	}
 	found, err := rf.FetchReferrers(ctx, d)
 	if err != nil {
-		return nil, redact(err)
+		return nil, failed(ctx, err)
 	}
 	if len(found) > limits.Candidates {
 		return nil, limits.Exceeded("number of referrers", limits.Candidates)
@@ -140,7 +140,7 @@ func (s source) listReferrers(ctx context.Context, host docker.RegistryHost, spe
 func (s source) referrersPage(ctx context.Context, host docker.RegistryHost, u *url.URL) (page []ocispec.Descriptor, next *url.URL, err error) {
 	resp, err := s.get(ctx, host, u)
 	if err != nil {
-		return nil, nil, redact(err)
+		return nil, nil, failed(ctx, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	switch resp.StatusCode {
@@ -148,7 +148,7 @@ func (s source) referrersPage(ctx context.Context, host docker.RegistryHost, u *
 	case http.StatusNotFound, http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusNotImplemented:
 		return nil, nil, errNoReferrersAPI
 	default:
-		return nil, nil, redact(remoteserrors.NewUnexpectedStatusErr(resp))
+		return nil, nil, failed(ctx, remoteserrors.NewUnexpectedStatusErr(resp))
 	}
 	mediaType, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	if err != nil || mediaType != ocispec.MediaTypeImageIndex {
@@ -157,7 +157,7 @@ func (s source) referrersPage(ctx context.Context, host docker.RegistryHost, u *
 	}
 	b, err := limits.ReadAll(resp.Body, limits.Manifest, "list of referrers")
 	if err != nil {
-		return nil, nil, redact(err)
+		return nil, nil, failed(ctx, err)
 	}
 	var index ocispec.Index
 	if err := json.Unmarshal(b, &index); err != nil {

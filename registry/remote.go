@@ -164,8 +164,8 @@ func isManifest(mediaType string) bool {
 
 // notFound gives a 404 the meaning that it has for containerd.
 func notFound(err error) error {
-	var failed *transport.Error
-	if errors.As(err, &failed) && failed.StatusCode == http.StatusNotFound {
+	var answer *transport.Error
+	if errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound {
 		return fmt.Errorf("%w: %w", errdefs.ErrNotFound, err)
 	}
 	return err

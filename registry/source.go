@@ -86,7 +86,7 @@ func (c *Client) newSource(choose func([]docker.RegistryHost) []docker.RegistryH
 func (s source) resolve(ctx context.Context, ref string) (ocispec.Descriptor, error) {
 	_, desc, err := s.resolver.Resolve(ctx, ref)
 	if err != nil {
-		return ocispec.Descriptor{}, redact(err)
+		return ocispec.Descriptor{}, failed(ctx, err)
 	}
 	return desc, checkDescriptor(desc)
 }
@@ -105,20 +105,20 @@ func (s source) lookUp(ctx context.Context, ref string) (ocispec.Descriptor, err
 	if len(hosts) <= 1 {
 		return s.resolve(ctx, ref)
 	}
-	var failed error
+	var unanswered error
 	for _, i := range hosts {
 		desc, err := s.single(i).resolve(ctx, ref)
 		if err == nil {
 			return desc, nil
 		}
-		if !isNotFound(err) && failed == nil {
-			failed = err
+		if !isNotFound(err) && unanswered == nil {
+			unanswered = err
 		}
 	}
-	if failed == nil {
-		failed = errdefs.ErrNotFound
+	if unanswered == nil {
+		unanswered = errdefs.ErrNotFound
 	}
-	return ocispec.Descriptor{}, failed
+	return ocispec.Descriptor{}, unanswered
 }
 
 // resolvingHosts returns the positions of the hosts that may turn a tag into a
@@ -160,18 +160,18 @@ func (s source) fetch(ctx context.Context, ref string, desc ocispec.Descriptor, 
 	desc = ocispec.Descriptor{MediaType: desc.MediaType, Digest: desc.Digest, Size: desc.Size}
 	fetcher, err := s.resolver.Fetcher(ctx, ref)
 	if err != nil {
-		return nil, redact(err)
+		return nil, failed(ctx, err)
 	}
 	rc, err := fetcher.Fetch(ctx, desc)
 	if err != nil {
-		return nil, redact(err)
+		return nil, failed(ctx, err)
 	}
 	defer func() { _ = rc.Close() }()
 	b, err := io.ReadAll(io.LimitReader(rc, desc.Size+1))
-	if err != nil {
-		return nil, redact(err)
+	if err != nil && !errdefs.IsFailedPrecondition(err) { // which is containerd's word for more than the size
+		return nil, failed(ctx, err)
 	}
-	if int64(len(b)) != desc.Size || digest.FromBytes(b) != desc.Digest {
+	if err != nil || int64(len(b)) != desc.Size || digest.FromBytes(b) != desc.Digest {
 		return nil, fmt.Errorf("%w: %s %s of %d bytes", errContent, what, desc.Digest, desc.Size)
 	}
 	return b, nil
@@ -197,18 +197,18 @@ var uploads atomic.Uint64
 func (s source) push(ctx context.Context, ref string, desc ocispec.Descriptor, b []byte) error {
 	pusher, err := s.resolver.Pusher(ctx, ref)
 	if err != nil {
-		return redact(err)
+		return failed(ctx, err)
 	}
 	w, err := pusher.Push(ctx, tracked(desc, ref))
 	if errdefs.IsAlreadyExists(err) {
 		return nil
 	}
 	if err != nil {
-		return redact(err)
+		return failed(ctx, err)
 	}
 	defer func() { _ = w.Close() }()
 	if err := content.Copy(ctx, w, bytes.NewReader(b), desc.Size, desc.Digest); err != nil && !errdefs.IsAlreadyExists(err) {
-		return redact(err)
+		return failed(ctx, err)
 	}
 	return nil
 }

@@ -65,7 +65,13 @@ func Family(err error) error {
 // that already has a family keeps it, whatever kind the caller names: the
 // place where a failure happened knows it best, and an error must never match
 // two families.
+//
+// A cause that tells of the same operation on the same subject is returned as
+// it is, so that no message says everything twice.
 func New(kind error, op, subject, stage string, cause error) *Error {
+	if e, ok := cause.(*Error); ok && e.Op == op && e.Subject == subject && stage == "" { //nolint:errorlint // this very error, not one in its chain
+		return e
+	}
 	if known := Family(cause); known != nil {
 		kind = known
 	} else if errors.Is(cause, context.Canceled) || errors.Is(cause, context.DeadlineExceeded) {
