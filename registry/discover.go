@@ -33,8 +33,7 @@ const (
 	annotationPredicateType = "dev.sigstore.bundle.predicateType"
 )
 
-// parallelFetches bounds the requests that are under way for one place. It is
-// the number of connections that containerd's transport keeps per host.
+// parallelFetches bounds the requests that are under way for one place.
 const parallelFetches = 8
 
 // repository is a repository of a registry, as seen through one source.

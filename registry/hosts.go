@@ -94,9 +94,10 @@ func (c *Client) configuredHosts(host string) ([]docker.RegistryHost, error) {
 // TLS.
 func (c *Client) loadHosts(host string, insecure *tls.Config) ([]docker.RegistryHost, error) {
 	options := config.HostOptions{
-		HostDir:     c.hostDir,
-		Credentials: c.config.Credentials,
-		DefaultTLS:  insecure,
+		HostDir:      c.hostDir,
+		Credentials:  c.config.Credentials,
+		DefaultTLS:   insecure,
+		UpdateClient: keepConnections,
 		AuthorizerOpts: []docker.AuthorizerOpt{
 			docker.WithAuthHeader(c.header()),
 		},
@@ -105,6 +106,16 @@ func (c *Client) loadHosts(host string, insecure *tls.Config) ([]docker.Registry
 		options.DefaultScheme = "http"
 	}
 	return config.ConfigureHosts(c.quiet(context.Background()), options)(host)
+}
+
+// keepConnections keeps as many connections to a host as are used at a time.
+// The standard library keeps two, and would close the others after each
+// request.
+func keepConnections(client *http.Client) error {
+	if transport, ok := client.Transport.(*http.Transport); ok {
+		transport.MaxIdleConnsPerHost = parallelFetches
+	}
+	return nil
 }
 
 func (c *Client) hostDir(host string) (string, error) {

@@ -1,0 +1,403 @@
+// Copyright The cosignkit Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package registry_test
+
+import (
+	"encoding/base64"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/containerd/containerd/v2/core/remotes/docker"
+	gcrregistry "github.com/google/go-containerregistry/pkg/registry"
+
+	"github.com/cosignkit/cosignkit/registry"
+	"github.com/cosignkit/cosignkit/signing"
+	"github.com/cosignkit/cosignkit/verify"
+)
+
+// tlsRegistry serves a registry over TLS with a certificate that no system
+// trusts, and checks every request with check.
+func tlsRegistry(t *testing.T, check func(w http.ResponseWriter, r *http.Request) bool) (host string, ca []byte) {
+	t.Helper()
+	backend := gcrregistry.New(gcrregistry.Logger(log.New(io.Discard, "", 0)), gcrregistry.WithReferrersSupport(true))
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if check(w, r) {
+			backend.ServeHTTP(w, r)
+		}
+	}))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	ca = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	return strings.TrimPrefix(server.URL, "https://"), ca
+}
+
+// hostsDir writes a hosts.toml for the registry named registry.
+func hostsDir(t *testing.T, registry, toml string, files map[string][]byte) string {
+	t.Helper()
+	root := t.TempDir()
+	dir := filepath.Join(root, registry)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, b := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "hosts.toml"), []byte(toml), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return root
+}
+
+// TestNetworkSettingsServeSignaturesToo pushes, signs and verifies through one
+// setting at a time; every request of every kind must obey it.
+func TestNetworkSettingsServeSignaturesToo(t *testing.T) {
+	t.Parallel()
+	allow := func(http.ResponseWriter, *http.Request) bool { return true }
+	authorized := func(w http.ResponseWriter, r *http.Request) bool {
+		if user, secret, ok := r.BasicAuth(); ok && user == "me" && secret == "s3cret" {
+			return true
+		}
+		w.Header().Set("WWW-Authenticate", `Basic realm="registry"`)
+		w.WriteHeader(http.StatusUnauthorized)
+		return false
+	}
+	header := func(key, value string) func(http.ResponseWriter, *http.Request) bool {
+		return func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Header.Get(key) == value {
+				return true
+			}
+			w.WriteHeader(http.StatusTeapot)
+			return false
+		}
+	}
+	tests := []struct {
+		name   string
+		check  func(http.ResponseWriter, *http.Request) bool
+		config func(t *testing.T, host string, ca []byte) registry.Config
+	}{
+		{"a private certificate authority by hosts.toml", allow, func(t *testing.T, host string, ca []byte) registry.Config {
+			return registry.Config{HostsDirs: []string{t.TempDir(), hostsDir(t, "registry.test", fmt.Sprintf(
+				"server = %q\nca = \"ca.crt\"\n", "https://"+host), map[string][]byte{"ca.crt": ca})}}
+		}},
+		{"a header by hosts.toml", header("X-Tenant", "blue"), func(t *testing.T, host string, ca []byte) registry.Config {
+			return registry.Config{HostsDirs: []string{hostsDir(t, "registry.test", fmt.Sprintf(
+				"server = %q\nca = \"ca.crt\"\n[header]\nX-Tenant = \"blue\"\n", "https://"+host), map[string][]byte{"ca.crt": ca})}}
+		}},
+		{"credentials", authorized, func(t *testing.T, host string, ca []byte) registry.Config {
+			return registry.Config{
+				HostsDirs: []string{hostsDir(t, "registry.test", fmt.Sprintf("server = %q\nca = \"ca.crt\"\n", "https://"+host), map[string][]byte{"ca.crt": ca})},
+				Credentials: func(asked string) (string, string, error) {
+					if asked != host {
+						return "", "", fmt.Errorf("asked for the credentials of %s", asked)
+					}
+					return "me", "s3cret", nil
+				},
+			}
+		}},
+		{"a user agent", header("User-Agent", "tool/1.0"), func(t *testing.T, host string, ca []byte) registry.Config {
+			return registry.Config{UserAgent: "tool/1.0", HostsDirs: []string{hostsDir(t, "registry.test", fmt.Sprintf(
+				"server = %q\nca = \"ca.crt\"\n", "https://"+host), map[string][]byte{"ca.crt": ca})}}
+		}},
+		{"hosts of the caller's", allow, func(_ *testing.T, host string, _ []byte) registry.Config {
+			return registry.Config{Hosts: func(string) ([]docker.RegistryHost, error) {
+				return []docker.RegistryHost{{
+					Client: insecureHTTPClient, Host: host, Scheme: "https", Path: "/v2",
+					Capabilities: docker.HostCapabilityPull | docker.HostCapabilityResolve | docker.HostCapabilityPush | docker.HostCapabilityReferrers,
+				}}, nil
+			}}
+		}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			host, ca := tlsRegistry(t, test.check)
+			c := newClient(t, test.config(t, host, ca))
+			cd, ctx := newStore(t)
+			key := newKey(t)
+			if _, err := c.Push(ctx, cd.Client, "registry.test/team/app:v1", putImage(ctx, t, cd, "image"), signerOf(t, key), nil,
+				registry.WithForm(signing.Both)); err != nil {
+				t.Fatal(err)
+			}
+			result, err := c.Verify(ctx, "registry.test/team/app:v1", verifierOf(t, key))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(result.Signatures) != 2 {
+				t.Errorf("%d signatures found, want 2", len(result.Signatures))
+			}
+		})
+	}
+}
+
+var insecureHTTPClient = func() *http.Client {
+	server := httptest.NewTLSServer(nil)
+	defer server.Close()
+	client := server.Client()
+	client.Transport.(*http.Transport).TLSClientConfig.InsecureSkipVerify = true
+	return client
+}()
+
+func TestCertificatesAreChecked(t *testing.T) {
+	t.Parallel()
+	host, _ := tlsRegistry(t, func(http.ResponseWriter, *http.Request) bool { return true })
+	dir := hostsDir(t, "registry.test", fmt.Sprintf("server = %q\n", "https://"+host), nil)
+	c := newClient(t, registry.Config{HostsDirs: []string{dir}})
+	_, err := c.Verify(t.Context(), "registry.test/app:v1", verifierOf(t, newKey(t)))
+	wantFamily(t, err, verify.ErrInconclusive)
+	wantText(t, err, "certificate")
+}
+
+// TestInsecureRegistry names a registry by a host that is not loopback, which
+// containerd treats specially. The proxy of TestMain leads there.
+func TestInsecureRegistry(t *testing.T) {
+	t.Parallel()
+	for _, scheme := range []string{"TLS with an unknown certificate", "plain HTTP"} {
+		t.Run(scheme, func(t *testing.T) {
+			t.Parallel()
+			host := newTestRegistry(t, true).host
+			if scheme != "plain HTTP" {
+				host, _ = tlsRegistry(t, func(http.ResponseWriter, *http.Request) bool { return true })
+			}
+			_, port, _ := strings.Cut(host, ":")
+			name := proxiedName + ":" + port
+			insecure := newClient(t, registry.Config{InsecureRegistries: []string{name}})
+			cd, ctx := newStore(t)
+			key := newKey(t)
+			if _, err := insecure.Push(ctx, cd.Client, name+"/app:v1", putImage(ctx, t, cd, "image"), signerOf(t, key), nil, registry.WithForm(signing.Both)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := insecure.Verify(ctx, name+"/app:v1", verifierOf(t, key)); err != nil {
+				t.Fatal(err)
+			}
+			// That another registry is insecure does not make this one so.
+			for _, other := range [][]string{nil, {"other.test"}, {proxiedName}} {
+				secure := newClient(t, registry.Config{InsecureRegistries: other})
+				_, err := secure.Verify(ctx, name+"/app:v1", verifierOf(t, key))
+				wantFamily(t, err, verify.ErrInconclusive)
+			}
+		})
+	}
+}
+
+// TestInsecureRegistryHasSecureMirrors: the setting is for the registry itself.
+func TestInsecureRegistryHasSecureMirrors(t *testing.T) {
+	t.Parallel()
+	mirror, _ := tlsRegistry(t, func(http.ResponseWriter, *http.Request) bool {
+		t.Error("a mirror with an unknown certificate was spoken to")
+		return false
+	})
+	origin := newTestRegistry(t, true)
+	_, port, _ := strings.Cut(origin.host, ":")
+	name := proxiedName + ":" + port
+	_, mirrorPort, _ := strings.Cut(mirror, ":")
+	dir := hostsDir(t, proxiedName+"_"+port+"_", fmt.Sprintf("[host.%q]\n", "https://"+proxiedName+":"+mirrorPort), nil)
+	c := newClient(t, registry.Config{InsecureRegistries: []string{name}, HostsDirs: []string{dir}})
+	cd, ctx := newStore(t)
+	pushUnsigned(ctx, t, newClient(t, registry.Config{}), cd, origin.ref("app:v1"), putImage(ctx, t, cd, "image"))
+	_, err := c.Verify(ctx, name+"/app:v1", verifierOf(t, newKey(t)))
+	// The mirror could not be asked for signatures, so nobody says "unsigned".
+	wantFamily(t, err, verify.ErrInconclusive)
+}
+
+// TestMirror has a mirror in front of the registry.
+func TestMirror(t *testing.T) {
+	t.Parallel()
+	mirrorConfig := func(t *testing.T, mirror, origin *testRegistry) registry.Config {
+		return registry.Config{HostsDirs: []string{hostsDir(t, "registry.test", fmt.Sprintf(
+			"server = %q\n[host.%q]\ncapabilities = [\"pull\", \"resolve\", \"referrers\"]\n", origin.url, mirror.url), nil)}}
+	}
+	t.Run("signatures are written to the origin and found there", func(t *testing.T) {
+		t.Parallel()
+		mirror, origin := newTestRegistry(t, true), newTestRegistry(t, true)
+		c := newClient(t, mirrorConfig(t, mirror, origin))
+		cd, ctx := newStore(t)
+		key := newKey(t)
+		if _, err := c.Push(ctx, cd.Client, "registry.test/app:v1", putImage(ctx, t, cd, "image"), signerOf(t, key), nil, registry.WithForm(signing.Both)); err != nil {
+			t.Fatal(err)
+		}
+		if got := mirror.recorded(); len(got) > 0 {
+			t.Errorf("the push asked the mirror: %q", got)
+		}
+		result, err := c.Verify(ctx, "registry.test/app:v1", verifierOf(t, key))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(result.Signatures) != 2 || len(mirror.recorded()) == 0 {
+			t.Errorf("%d signatures, %d requests to the mirror", len(result.Signatures), len(mirror.recorded()))
+		}
+	})
+	t.Run("the origin is down and the mirror has nothing", func(t *testing.T) {
+		t.Parallel()
+		mirror, origin := newTestRegistry(t, true), newTestRegistry(t, true)
+		cd, ctx := newStore(t)
+		plain := newClient(t, registry.Config{})
+		image := putImage(ctx, t, cd, "image")
+		// The mirror has the image, as mirrors do, and no signature.
+		pushUnsigned(ctx, t, plain, cd, mirror.ref("app:v1"), image)
+		origin.failing(http.StatusServiceUnavailable, func(*http.Request) bool { return true })
+		c := newClient(t, mirrorConfig(t, mirror, origin))
+		_, err := c.Verify(ctx, "registry.test/app:v1", verifierOf(t, newKey(t)))
+		wantFamily(t, err, verify.ErrInconclusive)
+	})
+	t.Run("the origin is down and the mirror has all", func(t *testing.T) {
+		t.Parallel()
+		mirror, origin := newTestRegistry(t, true), newTestRegistry(t, true)
+		cd, ctx := newStore(t)
+		key := newKey(t)
+		plain := newClient(t, registry.Config{})
+		if _, err := plain.Push(ctx, cd.Client, mirror.ref("app:v1"), putImage(ctx, t, cd, "image"), signerOf(t, key), nil); err != nil {
+			t.Fatal(err)
+		}
+		origin.failing(http.StatusServiceUnavailable, func(*http.Request) bool { return true })
+		c := newClient(t, mirrorConfig(t, mirror, origin))
+		if _, err := c.Verify(ctx, "registry.test/app:v1", verifierOf(t, key)); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestTransportsAreShared(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	connections := map[string]bool{}
+	reg := newTestRegistry(t, true)
+	reg.onRequest(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		mu.Lock()
+		connections[r.RemoteAddr] = true
+		mu.Unlock()
+		next.ServeHTTP(w, r)
+	})
+	c := newClient(t, registry.Config{})
+	cd, ctx := newStore(t)
+	key := newKey(t)
+	if _, err := c.Push(ctx, cd.Client, reg.ref("app:v1"), putImage(ctx, t, cd, "image"), signerOf(t, key), nil); err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		if _, err := c.Verify(ctx, reg.ref("app:v1"), verifierOf(t, key)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(connections); n > 10 {
+		t.Errorf("%d connections", n)
+	}
+}
+
+func TestConfigThatContradictsItself(t *testing.T) {
+	t.Parallel()
+	hosts := func(string) ([]docker.RegistryHost, error) { return nil, nil }
+	for name, config := range map[string]registry.Config{
+		"hosts and directories":      {Hosts: hosts, HostsDirs: []string{"x"}},
+		"hosts and insecure":         {Hosts: hosts, InsecureRegistries: []string{"x"}},
+		"a resolver and hosts":       {Resolver: registry.RemoteResolver(nil), Hosts: hosts},
+		"a resolver and an agent":    {Resolver: registry.RemoteResolver(nil), UserAgent: "x"},
+		"a resolver and credentials": {Resolver: registry.RemoteResolver(nil), Credentials: registry.DockerCredentials()},
+	} {
+		if _, err := registry.New(config); !errors.Is(err, verify.ErrMisconfigured) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestHostConfigurationThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	dir := hostsDir(t, "registry.test", "server = \"https://127.0.0.1:1\"\nca = \"missing.crt\"\n", nil)
+	c := newClient(t, registry.Config{HostsDirs: []string{dir}})
+	_, err := c.Verify(t.Context(), "registry.test/app:v1", verifierOf(t, newKey(t)))
+	wantFamily(t, err, verify.ErrMisconfigured)
+	wantText(t, err, "missing.crt")
+}
+
+func TestDockerCredentials(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("DOCKER_CONFIG", dir)
+	t.Setenv("HOME", t.TempDir())
+	auth := base64.StdEncoding.EncodeToString([]byte("me:s3cret"))
+	hub := base64.StdEncoding.EncodeToString([]byte("hub:pw"))
+	config := fmt.Sprintf(`{"auths":{"registry.test:5000":{"auth":%q},"https://index.docker.io/v1/":{"auth":%q},"token.test":{"identitytoken":"t0ken"}}}`, auth, hub)
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	credentials := registry.DockerCredentials()
+	for _, test := range []struct{ host, user, secret string }{
+		{"registry.test:5000", "me", "s3cret"},
+		{"registry-1.docker.io", "hub", "pw"},
+		{"docker.io", "hub", "pw"},
+		{"token.test", "", "t0ken"},
+		{"unknown.test", "", ""},
+	} {
+		user, secret, err := credentials(test.host)
+		if err != nil || user != test.user || secret != test.secret {
+			t.Errorf("%s: %q, %q, %v", test.host, user, secret, err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := credentials("registry.test:5000"); err == nil {
+		t.Error("a damaged configuration is no error")
+	}
+}
+
+// TestLibraryIsQuiet runs with containerd's default logger, which writes to
+// stderr, and checks that what containerd says goes to the client's logger.
+func TestLibraryIsQuiet(t *testing.T) {
+	var said strings.Builder
+	var mu sync.Mutex
+	logger := slog.New(slog.NewTextHandler(writerFunc(func(b []byte) (int, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		return said.Write(b)
+	}), &slog.HandlerOptions{Level: slog.LevelDebug}))
+
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, stderr := os.Stdout, os.Stderr
+	os.Stdout, os.Stderr = writer, writer
+	func() {
+		defer func() { os.Stdout, os.Stderr = stdout, stderr }()
+		reg := newTestRegistry(t, false)
+		for _, config := range []registry.Config{{}, {Logger: logger}} {
+			c := newClient(t, config)
+			cd, ctx := newStore(t)
+			key := newKey(t)
+			if _, err := c.Push(ctx, cd.Client, reg.ref("app:v1"), putImage(ctx, t, cd, "image"), signerOf(t, key), nil, registry.WithForm(signing.Both)); err != nil {
+				t.Error(err)
+			}
+			if _, _, err := c.Pull(ctx, cd.Client, reg.ref("app:v1"), verifierOf(t, newKey(t)), nil); err == nil {
+				t.Error("pulled")
+			}
+			if _, _, err := c.Pull(ctx, cd.Client, reg.ref("app:v1"), verifierOf(t, key), nil); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	_ = writer.Close()
+	if out, _ := io.ReadAll(reader); len(out) > 0 {
+		t.Errorf("written to stdout or stderr: %s", out)
+	}
+	if !strings.Contains(said.String(), "attached signature") || !strings.Contains(said.String(), "do request") {
+		t.Errorf("the logger was told: %.500s", said.String())
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
