@@ -1,0 +1,83 @@
+// Copyright The cosignkit Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package interop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// What the tests run against, set before the first of them.
+var (
+	cosignV2, cosignV3 cosign
+	registries         []testRegistry
+	// scratch is removed after the last test.
+	scratch string
+)
+
+func TestMain(m *testing.M) {
+	if command, ok := supervised(); ok {
+		os.Exit(supervise(command))
+	}
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "interop: %v\n", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func run(m *testing.M) (code int, err error) {
+	scratch, err = os.MkdirTemp("", "cosignkit-interop-")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
+
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	dockerRegistry, err := findDockerRegistry()
+	if err != nil {
+		return 0, err
+	}
+	distribution, err := buildTools(ctx)
+	if err != nil {
+		return 0, err
+	}
+	stop, err := startRegistries(ctx, dockerRegistry, distribution)
+	defer stop()
+	if err != nil {
+		return 0, err
+	}
+	code = m.Run()
+	fmt.Print(results.String())
+	return code, nil
+}
+
+// buildTools sets cosignV2 and cosignV3, and returns the path of distribution's
+// registry.
+func buildTools(ctx context.Context) (distribution string, err error) {
+	cache, err := cacheDir()
+	if err != nil {
+		return "", err
+	}
+	for _, c := range []*cosign{&cosignV2, &cosignV3} {
+		t := cosignV2Tool
+		if c == &cosignV3 {
+			t = cosignV3Tool
+		}
+		path, err := t.build(ctx, cache)
+		if err != nil {
+			return "", err
+		}
+		if *c, err = newCosign(t, path, filepath.Join(scratch, t.String())); err != nil {
+			return "", err
+		}
+	}
+	return distributionTool.build(ctx, cache)
+}
