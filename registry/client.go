@@ -80,13 +80,16 @@ func New(config Config) (*Client, error) {
 	custom := config.HostsDirs != nil || config.Credentials != nil || config.InsecureRegistries != nil
 	switch {
 	case config.Hosts != nil && custom:
-		return nil, fault.New(verify.ErrMisconfigured, op, "", "", errors.New("Hosts replaces HostsDirs, Credentials and InsecureRegistries; set one or the other"))
+		return nil, fault.New(verify.ErrMisconfigured, op, "", "", errors.New("field Hosts replaces HostsDirs, Credentials and InsecureRegistries; set one or the other"))
 	case config.Resolver != nil && (custom || config.Hosts != nil || config.UserAgent != "" || config.Tracker != nil):
-		return nil, fault.New(verify.ErrMisconfigured, op, "", "", errors.New("Resolver replaces every other network setting; set one or the other"))
+		return nil, fault.New(verify.ErrMisconfigured, op, "", "", errors.New("field Resolver replaces every other network setting; set one or the other"))
 	}
 	c := &Client{config: config, log: config.Logger, hosts: map[string][]docker.RegistryHost{}}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
+	}
+	if len(config.InsecureRegistries) > 0 {
+		c.log.Warn("certificates are not checked and plain HTTP is allowed", "registries", config.InsecureRegistries)
 	}
 	return c, nil
 }

@@ -30,7 +30,8 @@ func kindOf(err error) error {
 	switch {
 	case fault.Family(err) != nil:
 		return fault.Family(err)
-	case errors.Is(err, limits.ErrExceeded), errors.Is(err, errContent):
+	case errors.Is(err, limits.ErrExceeded), errors.Is(err, errContent),
+		errdefs.IsFailedPrecondition(err): // content stores, of what is not of the expected size or digest
 		return verify.ErrRejected
 	case errors.Is(err, reference.ErrObjectRequired), errors.Is(err, reference.ErrHostnameRequired),
 		errors.Is(err, reference.ErrInvalid):

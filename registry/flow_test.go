@@ -4,8 +4,10 @@
 package registry_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -108,7 +110,7 @@ func TestPullRefuses(t *testing.T) {
 			text      string
 		}{
 			{"an unsigned image", "unsigned:v1", verifierOf(t, key), verify.ErrRejected, "no signatures found"},
-			{"an image signed with another key", "signed:v1", verifierOf(t, other), verify.ErrRejected, "not signed with the key"},
+			{"an image signed with another key", "signed:v1", verifierOf(t, other), verify.ErrRejected, "does not verify with the key"},
 			{"a tag that was moved to an unsigned image", "signed:moved", verifierOf(t, key), verify.ErrRejected, "no signatures found"},
 			{"a tag that does not exist", "signed:none", verifierOf(t, key), verify.ErrInconclusive, "not found"},
 			{"no verifier", "signed:v1", nil, verify.ErrMisconfigured, "no verifier"},
@@ -177,6 +179,29 @@ func TestHooksFitContainerd(t *testing.T) {
 		}
 		if err := cd.Push(ctx, reg.ref("one:z"), desc, withResolver(c.SigningResolver(nil))); !errors.Is(err, verify.ErrMisconfigured) {
 			t.Errorf("a signing resolver without a signer: %v", err)
+		}
+	})
+}
+
+// TestIndexWhosePlatformsShareALayer uploads that layer from two manifests at
+// the same time.
+func TestIndexWhosePlatformsShareALayer(t *testing.T) {
+	t.Parallel()
+	eachRegistry(t, func(t *testing.T, reg *testRegistry, c *registry.Client) {
+		cd, ctx := newStore(t)
+		signer := signerOf(t, newKey(t))
+		layer := putBlob(ctx, t, cd, ocispec.MediaTypeImageLayer, bytes.Repeat([]byte("shared"), 1000))
+		for round := range 5 {
+			var manifests []ocispec.Descriptor
+			for i := range 4 {
+				config := putJSON(ctx, t, cd, ocispec.MediaTypeImageConfig, fmt.Sprintf(`{"os":"linux","author":"%d-%d"}`, round, i))
+				manifests = append(manifests, putJSON(ctx, t, cd, ocispec.MediaTypeImageManifest, fmt.Sprintf(
+					`{"schemaVersion":2,"mediaType":%q,"config":%s,"layers":[%s]}`, ocispec.MediaTypeImageManifest, descJSON(config), descJSON(layer))))
+			}
+			ref := reg.ref(fmt.Sprintf("shared-%d:v1", round))
+			if _, err := c.Push(ctx, cd.Client, ref, putIndex(ctx, t, cd, manifests...), signer, nil); err != nil {
+				t.Fatal(err)
+			}
 		}
 	})
 }

@@ -80,6 +80,24 @@ type signingPusher struct {
 	content remotes.Pusher
 }
 
+var _ content.Ingester = (*signingPusher)(nil)
+
+// Writer implements content.Ingester, which containerd prefers to Push: two
+// manifests of an index may share a layer, and the second to upload it has to
+// wait for the first.
+func (p *signingPusher) Writer(ctx context.Context, opts ...content.WriterOpt) (content.Writer, error) {
+	var o content.WriterOpts
+	for _, opt := range opts {
+		if err := opt(&o); err != nil {
+			return nil, err
+		}
+	}
+	if ingester, ok := p.content.(content.Ingester); ok && o.Desc.Digest != p.root {
+		return ingester.Writer(p.resolver.client.quiet(ctx), opts...)
+	}
+	return p.Push(ctx, o.Desc)
+}
+
 // Push hands everything but the root on. The root is held back, whether the
 // registry has it or not: its content is needed to write the tag.
 func (p *signingPusher) Push(ctx context.Context, desc ocispec.Descriptor) (content.Writer, error) {

@@ -15,6 +15,8 @@ import (
 	"github.com/sigstore/sigstore/pkg/signature/payload"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/cosignkit/cosignkit/internal/limits"
 )
 
 // signBundle signs an in-toto statement about the digest as a DSSE envelope,
@@ -32,6 +34,9 @@ func (k keypair) signBundle(ctx context.Context, request Request) (Signature, er
 	b, err := protojson.Marshal(pb)
 	if err != nil {
 		return Signature{}, err
+	}
+	if len(b) > limits.Bundle {
+		return Signature{}, tooLarge("bundle in bytes", limits.Bundle)
 	}
 	return Signature{Form: Bundle, Bundle: b}, nil
 }
@@ -73,6 +78,9 @@ func (k keypair) signLegacy(ctx context.Context, request Request) (Signature, er
 	if err != nil {
 		return Signature{}, err
 	}
+	if len(data) > limits.Payload {
+		return Signature{}, tooLarge("payload in bytes", limits.Payload)
+	}
 	sig, _, err := k.SignData(ctx, data)
 	if err != nil {
 		return Signature{}, err
@@ -82,6 +90,11 @@ func (k keypair) signLegacy(ctx context.Context, request Request) (Signature, er
 		Payload:     data,
 		Annotations: map[string]string{static.SignatureAnnotationKey: base64.StdEncoding.EncodeToString(sig)},
 	}, nil
+}
+
+// tooLarge refuses to make what verifiers refuse to read.
+func tooLarge(what string, limit int64) error {
+	return misconfigured("sign", "", limits.Exceeded(what, limit))
 }
 
 func toAny(annotations map[string]string) map[string]any {

@@ -29,6 +29,7 @@
 // # Errors
 //
 // Errors match [ErrMisconfigured] when the key, its passphrase or the request
-// is wrong, and [ErrInconclusive] when the context ended first. They never
-// contain key material or passphrases.
+// is wrong, and [ErrInconclusive] when the context ended first or the private
+// key, which may be a token or a service, failed to sign. They never contain key
+// material or passphrases.
 package signing

@@ -12,6 +12,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/secure-systems-lab/go-securesystemslib/encrypted"
 	"github.com/sigstore/cosign/v2/pkg/cosign"
@@ -56,7 +58,19 @@ func GenerateKeyPair(algorithm string, passphrase []byte) (*KeyPairPEM, error) {
 	return pair, nil
 }
 
+// algorithms are those that this package signs with. A key file holds a key and
+// not an algorithm, so a key can only be asked for under the one that it will be
+// used with.
+var algorithms = []string{
+	DefaultAlgorithm, "ecdsa-sha2-384-nistp384", "ecdsa-sha2-512-nistp521",
+	"rsa-sign-pkcs1-2048-sha256", "rsa-sign-pkcs1-3072-sha256", "rsa-sign-pkcs1-4096-sha256",
+	"ed25519",
+}
+
 func generate(algorithm string) (crypto.Signer, error) {
+	if !slices.Contains(algorithms, algorithm) {
+		return nil, fmt.Errorf("unknown algorithm, want one of %s", strings.Join(algorithms, ", "))
+	}
 	known, err := signature.ParseSignatureAlgorithmFlag(algorithm)
 	if err != nil {
 		return nil, err
@@ -72,11 +86,6 @@ func generate(algorithm string) (crypto.Signer, error) {
 	key, ok := private.(crypto.Signer)
 	if !ok {
 		return nil, fmt.Errorf("keys of type %T do not sign", private)
-	}
-	// The file holds a key and not an algorithm, so a key can only be asked for
-	// under the algorithm that it will be used with.
-	if used, err := algorithmOf(key.Public()); err != nil || used.GetSignatureAlgorithm() != known {
-		return nil, errors.New("this algorithm is not one that this library signs with")
 	}
 	return key, nil
 }
@@ -138,75 +147,91 @@ func marshalKeyPair(key crypto.Signer, passphrase []byte) (*KeyPairPEM, error) {
 // WriteFiles writes PREFIX.key with mode 0600 and PREFIX.pub with mode 0644;
 // cosign's own prefix is "cosign". Each file appears whole or not at all. An
 // existing file is an error that matches fs.ErrExist, and neither file is
-// written, unless overwrite is true.
+// written, unless overwrite is true. An error leaves an existing private key as
+// it was.
 func (k *KeyPairPEM) WriteFiles(prefix string, overwrite bool) error {
 	const op = "write key pair"
 	if prefix == "" {
 		return misconfigured(op, "", errors.New("no file name prefix"))
 	}
-	private, public := prefix+".key", prefix+".pub"
-	if !overwrite {
-		for _, name := range []string{private, public} {
-			if _, err := os.Lstat(name); err == nil {
-				return misconfigured(op, name, fs.ErrExist)
-			} else if !errors.Is(err, fs.ErrNotExist) {
-				return misconfigured(op, name, err)
+	place := placeNew
+	if overwrite {
+		place = os.Rename
+	}
+	// The private key is last: the other can be computed from it.
+	files := []struct {
+		name string
+		data []byte
+		mode fs.FileMode
+		temp string
+	}{
+		{name: prefix + ".pub", data: k.Public, mode: 0o644},
+		{name: prefix + ".key", data: k.Private, mode: 0o600},
+	}
+	for i, f := range files {
+		temp, err := writeTemp(f.name, f.data, f.mode)
+		if err != nil {
+			return misconfigured(op, f.name, err)
+		}
+		defer func() { _ = os.Remove(temp) }()
+		files[i].temp = temp
+		if _, err := os.Lstat(f.name); err == nil && !overwrite {
+			return misconfigured(op, f.name, fs.ErrExist)
+		}
+	}
+	for i, f := range files {
+		if err := place(f.temp, f.name); err != nil {
+			if i > 0 && !overwrite {
+				err = errors.Join(err, os.Remove(files[0].name))
 			}
+			return misconfigured(op, f.name, err)
 		}
-	}
-	if err := writeFile(private, k.Private, 0o600, overwrite); err != nil {
-		return misconfigured(op, private, err)
-	}
-	if err := writeFile(public, k.Public, 0o644, overwrite); err != nil {
-		if !overwrite {
-			err = errors.Join(err, os.Remove(private))
-		}
-		return misconfigured(op, public, err)
 	}
 	return nil
 }
 
-// writeFile makes name appear whole with one system call: link(2) where an
-// existing file must stay, rename(2) where it may be replaced.
-func writeFile(name string, data []byte, mode fs.FileMode, overwrite bool) (err error) {
+// writeTemp writes data to a file beside name.
+func writeTemp(name string, data []byte, mode fs.FileMode) (temp string, err error) {
 	if len(data) == 0 || len(data) > limits.KeyFile {
-		return errors.New("no key to write")
+		return "", errors.New("no key to write")
 	}
 	f, err := os.CreateTemp(filepath.Dir(name), ".cosignkit-*")
 	if err != nil {
-		return err
+		return "", err
 	}
-	defer func() {
-		_ = f.Close()
-		_ = os.Remove(f.Name())
-	}()
-	if err := f.Chmod(mode); err != nil && !errors.Is(err, errors.ErrUnsupported) {
-		return err
+	chmod := f.Chmod(mode)
+	if errors.Is(chmod, errors.ErrUnsupported) {
+		chmod = nil
 	}
-	if _, err := f.Write(data); err != nil {
-		return err
+	_, write := f.Write(data)
+	if err := errors.Join(chmod, write, f.Sync(), f.Close()); err != nil {
+		return "", errors.Join(err, os.Remove(f.Name()))
 	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	if overwrite {
-		return os.Rename(f.Name(), name)
-	}
-	err = os.Link(f.Name(), name)
+	return f.Name(), nil
+}
+
+// placeNew makes temp appear as name with one system call, and never replaces
+// a file.
+func placeNew(temp, name string) error {
+	err := os.Link(temp, name)
 	if err == nil || errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return writeNew(name, data, mode)
+	return copyNew(temp, name)
 }
 
-// writeNew serves file systems without hard links, such as some that are
-// shared into virtual machines. It never replaces a file, and removes what it
-// could not write whole.
-func writeNew(name string, data []byte, mode fs.FileMode) error {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+// copyNew serves file systems without hard links, such as some that are shared
+// into virtual machines. It removes what it could not write whole.
+func copyNew(temp, name string) error {
+	info, err := os.Stat(temp)
+	if err != nil {
+		return err
+	}
+	data, err := os.ReadFile(temp)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, info.Mode().Perm())
 	if err != nil {
 		return err
 	}

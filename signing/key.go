@@ -6,9 +6,6 @@ package signing
 import (
 	"context"
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -18,11 +15,10 @@ import (
 
 	"github.com/secure-systems-lab/go-securesystemslib/encrypted"
 	"github.com/sigstore/cosign/v2/pkg/cosign"
-	"github.com/sigstore/sigstore/pkg/cryptoutils/goodkey"
 	"github.com/sigstore/sigstore/pkg/signature"
 
 	"github.com/cosignkit/cosignkit/internal/fault"
-	"github.com/cosignkit/cosignkit/internal/keyfile"
+	"github.com/cosignkit/cosignkit/internal/keys"
 	"github.com/cosignkit/cosignkit/internal/limits"
 )
 
@@ -76,11 +72,11 @@ func PassphraseFromEnvironment(otherwise PassphraseFunc) PassphraseFunc {
 // variable. Decryption costs about a quarter of a second and 67 MiB once, by
 // the design of the format; keep the key.
 func LoadPrivateKey(ctx context.Context, ref string, passphrase PassphraseFunc) (crypto.Signer, error) {
-	b, err := keyfile.Read(ref)
+	b, err := keys.Read(ref)
 	if err != nil {
-		return nil, misconfigured("open private key", ref, err)
+		return nil, misconfigured("open private key", keys.Name(ref), err)
 	}
-	return parsePrivateKey(ctx, ref, b, passphrase)
+	return parsePrivateKey(ctx, keys.Name(ref), b, passphrase)
 }
 
 // ParsePrivateKey is [LoadPrivateKey] for the PEM itself.
@@ -165,13 +161,8 @@ func parsePKCS8(der []byte) (crypto.Signer, error) {
 // algorithmOf returns the one algorithm that this package signs with for a
 // public key, from sigstore's algorithm registry.
 func algorithmOf(public crypto.PublicKey) (signature.AlgorithmDetails, error) {
-	if err := goodkey.ValidatePubKey(public); err != nil {
+	if err := keys.Check(public); err != nil {
 		return signature.AlgorithmDetails{}, err
 	}
-	switch public.(type) {
-	case *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey:
-		return signature.GetDefaultAlgorithmDetails(public)
-	default:
-		return signature.AlgorithmDetails{}, fmt.Errorf("keys of type %T are not supported", public)
-	}
+	return signature.GetDefaultAlgorithmDetails(public)
 }

@@ -7,12 +7,14 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/opencontainers/go-digest"
 	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
@@ -111,10 +113,26 @@ func (r Request) validate() ([]Form, error) {
 	if len(r.Annotations) > limits.Annotations {
 		return nil, limits.Exceeded("number of annotations", limits.Annotations)
 	}
+	if err := validateText(r); err != nil {
+		return nil, err
+	}
 	if r.Repository == "" && slices.Contains(forms, Legacy) {
 		return nil, errors.New("a legacy signature needs a repository to claim")
 	}
 	return forms, nil
+}
+
+// validateText refuses what JSON cannot carry as it is.
+func validateText(r Request) error {
+	if !utf8.ValidString(r.Repository) {
+		return errors.New("the repository is not valid UTF-8")
+	}
+	for k, v := range r.Annotations {
+		if !utf8.ValidString(k) || !utf8.ValidString(v) {
+			return fmt.Errorf("annotation %.128q is not valid UTF-8", k)
+		}
+	}
+	return nil
 }
 
 func validateDigest(d digest.Digest) error {
@@ -137,7 +155,16 @@ type keypair struct {
 	pem       string
 }
 
-func newKeypair(key crypto.Signer) (keypair, error) {
+func newKeypair(key crypto.Signer) (_ keypair, err error) {
+	// The key may be a nil pointer in an interface, or lack its parts.
+	defer func() {
+		if recover() != nil {
+			err = errors.New("the key is incomplete")
+		}
+	}()
+	if k, ok := key.(ed25519.PrivateKey); ok && len(k) != ed25519.PrivateKeySize {
+		return keypair{}, fmt.Errorf("Ed25519 key of %d bytes, want %d", len(k), ed25519.PrivateKeySize)
+	}
 	public := key.Public()
 	details, err := algorithmOf(public)
 	if err != nil {

@@ -9,7 +9,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
-	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
@@ -19,12 +18,11 @@ import (
 	"io"
 	"strings"
 
-	"github.com/sigstore/sigstore/pkg/cryptoutils/goodkey"
 	"github.com/sigstore/sigstore/pkg/signature"
 	"github.com/sigstore/sigstore/pkg/signature/options"
 
 	"github.com/cosignkit/cosignkit/internal/fault"
-	"github.com/cosignkit/cosignkit/internal/keyfile"
+	"github.com/cosignkit/cosignkit/internal/keys"
 	"github.com/cosignkit/cosignkit/internal/limits"
 )
 
@@ -32,11 +30,11 @@ import (
 // of at most 64 KiB, or env://NAME for the value of an environment variable.
 // See [ParsePublicKey] for the formats.
 func LoadPublicKey(ref string) (crypto.PublicKey, error) {
-	b, err := keyfile.Read(ref)
+	b, err := keys.Read(ref)
 	if err != nil {
-		return nil, fault.New(ErrMisconfigured, "open public key", ref, "", err)
+		return nil, fault.New(ErrMisconfigured, "open public key", keys.Name(ref), "", err)
 	}
-	return parsePublicKey(ref, b)
+	return parsePublicKey(keys.Name(ref), b)
 }
 
 // ParsePublicKey parses a public key in PKIX form, PEM or DER.
@@ -60,7 +58,11 @@ func decodePublicKey(b []byte) (crypto.PublicKey, error) {
 		return nil, limits.Exceeded("key in bytes", limits.KeyFile)
 	}
 	der := b
-	if block, rest := pem.Decode(b); block != nil {
+	if n := bytes.Count(b, []byte("-----BEGIN")); n > 1 {
+		// Silently taking one would leave the others out of the policy.
+		return nil, errors.New("more than one PEM block; give each key on its own")
+	}
+	if block, _ := pem.Decode(b); block != nil {
 		switch {
 		case strings.HasSuffix(block.Type, "PRIVATE KEY"):
 			return nil, errors.New("this is a private key, want a public key")
@@ -68,9 +70,6 @@ func decodePublicKey(b []byte) (crypto.PublicKey, error) {
 			return x509.ParsePKCS1PublicKey(block.Bytes)
 		case block.Type != "PUBLIC KEY":
 			return nil, fmt.Errorf("this is a PEM block of type %q, want a public key", block.Type)
-		case bytes.Contains(rest, []byte("-----BEGIN")):
-			// Silently taking the first would leave the others out of the policy.
-			return nil, errors.New("more than one PEM block; give each key on its own")
 		}
 		der = block.Bytes
 	} else if bytes.Contains(b, []byte("-----BEGIN")) {
@@ -92,12 +91,7 @@ type policyKey struct {
 }
 
 func newPolicyKey(public crypto.PublicKey) (policyKey, error) {
-	switch public.(type) {
-	case *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey:
-	default:
-		return policyKey{}, fmt.Errorf("keys of type %T are not supported", public)
-	}
-	if err := goodkey.ValidatePubKey(public); err != nil {
+	if err := keys.Check(public); err != nil {
 		return policyKey{}, err
 	}
 	der, err := x509.MarshalPKIXPublicKey(public)

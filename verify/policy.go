@@ -7,6 +7,7 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -44,6 +45,10 @@ type Policy struct {
 	// no trace. It must be true until this package can verify entries: false
 	// means that one is required.
 	InsecureIgnoreTransparencyLog bool
+
+	// Logger is told, by New, of what in the policy is insecure. Nil discards
+	// it.
+	Logger *slog.Logger
 }
 
 // RepositoryMatcher reports whether a signature that claims the repository
@@ -113,6 +118,9 @@ func (p Policy) validate() (*validated, error) {
 	}
 	if p.Threshold < 0 || v.threshold > len(v.keys) {
 		return nil, fmt.Errorf("threshold %d with %d different keys", p.Threshold, len(v.keys))
+	}
+	if p.Logger != nil {
+		p.Logger.Warn("signatures are accepted without a transparency log entry", "option", "InsecureIgnoreTransparencyLog")
 	}
 	return v, nil
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
 
 	"github.com/distribution/reference"
 
@@ -73,6 +74,9 @@ func (r *Result) Pinned() (string, error) {
 	if err := validDigest(r.Image.Target.Digest); err != nil {
 		return "", fault.New(ErrMisconfigured, "pin", r.Image.Name, "", err)
 	}
+	if _, err := repositoryName(r.Image.Name); err != nil {
+		return "", fault.New(ErrMisconfigured, "pin", "", "", err)
+	}
 	return r.Image.String(), nil
 }
 
@@ -109,7 +113,9 @@ func (r Result) MarshalJSON() ([]byte, error) {
 
 // Payloads renders the signatures that passed as cosign verify prints them: an
 // array of simple signing payloads, [{"critical":…,"optional":…}]. It is [] when
-// none passed.
+// none passed. Where cosign fills in the reference that was asked for, because a
+// bundle claims none, the docker-reference is empty here: only what was signed
+// is shown.
 func (r Result) Payloads() ([]byte, error) {
 	payloads := []json.RawMessage{}
 	for _, s := range r.Signatures {
@@ -151,7 +157,7 @@ func (r *Result) reason(signers, threshold int) error {
 func oneLine(err error) string {
 	const most = 256
 	text := strings.Map(func(c rune) rune {
-		if c < ' ' || c == 0x7f {
+		if unicode.IsControl(c) || unicode.In(c, unicode.Bidi_Control, unicode.Zl, unicode.Zp) {
 			return ' '
 		}
 		return c

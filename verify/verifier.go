@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -51,7 +53,8 @@ type Candidate struct {
 
 	// Err says why the candidate, or a whole place, could not be read. If it
 	// matches ErrRejected, the candidate counts as bad; otherwise as unknown,
-	// so that an image that is not acceptable without it is inconclusive.
+	// so that an image that is not acceptable without it is inconclusive, or
+	// misconfigured if Err is.
 	Err error
 }
 
@@ -81,6 +84,9 @@ const (
 )
 
 func (o Origin) String() string {
+	if o.Source == "" {
+		o.Source = "candidate"
+	}
 	if o.Manifest == "" {
 		return string(o.Source)
 	}
@@ -104,17 +110,25 @@ func (v *validated) Verify(ctx context.Context, image Image, candidates []Candid
 	if err := validDigest(image.Target.Digest); err != nil {
 		return nil, fault.New(ErrMisconfigured, opVerify, image.Name, "image", err)
 	}
+	if v.repository != nil {
+		if _, err := repositoryName(image.Name); err != nil {
+			return nil, fault.New(ErrMisconfigured, opVerify, "", "image", err)
+		}
+	}
 	result := &Result{Image: image, Signatures: make([]Signature, 0, len(candidates))}
 	signers := map[string]bool{}
 	for _, candidate := range candidates {
-		if err := ctx.Err(); err != nil {
-			return result, fault.New(ErrInconclusive, opVerify, image.String(), "signatures", err)
+		if ctx.Err() != nil {
+			break
 		}
 		s := v.verifyOne(ctx, image, candidate)
 		if s.Err == nil {
 			signers[s.KeyID] = true
 		}
 		result.Signatures = append(result.Signatures, s)
+	}
+	if err := ctx.Err(); err != nil {
+		return result, fault.New(ErrInconclusive, opVerify, image.String(), "signatures", err)
 	}
 	result.Accepted = len(signers) >= v.threshold
 	if result.Accepted {
@@ -163,18 +177,25 @@ func (v *validated) verifyOne(ctx context.Context, image Image, c Candidate) (s 
 	return s
 }
 
-// anyKey tries check with each key, and returns the key that satisfies it.
+// anyKey tries check with each key, and returns the key that satisfies it. The
+// error has every reason once: one key may fit and another thing be wrong, which
+// the reasons of the other keys must not hide.
 func (v *validated) anyKey(check func(policyKey) error) (policyKey, error) {
-	var last error
+	var reasons []string
 	for _, key := range v.keys {
-		if last = check(key); last == nil {
+		err := check(key)
+		if err == nil {
 			return key, nil
 		}
+		if !slices.Contains(reasons, err.Error()) {
+			reasons = append(reasons, err.Error())
+		}
 	}
-	if len(v.keys) == 1 {
-		return policyKey{}, fmt.Errorf("not signed with the key: %w", last)
+	which := "the key"
+	if n := len(v.keys); n > 1 {
+		which = fmt.Sprintf("any of the %d keys", n)
 	}
-	return policyKey{}, fmt.Errorf("not signed with any of the %d keys: %w", len(v.keys), last)
+	return policyKey{}, fmt.Errorf("does not verify with %s: %s", which, strings.Join(reasons, "; "))
 }
 
 func validDigest(d digest.Digest) error {

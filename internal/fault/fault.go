@@ -9,6 +9,7 @@ package fault
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 )
 
@@ -18,6 +19,9 @@ var (
 	ErrInconclusive  = errors.New("inconclusive")
 	ErrMisconfigured = errors.New("misconfigured")
 )
+
+// families is in the order in which they win where an error has several.
+var families = []error{ErrMisconfigured, ErrInconclusive, ErrRejected}
 
 // Error is documented as verify.Error.
 type Error struct {
@@ -43,17 +47,28 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Unwrap returns the family and the cause.
+// Unwrap returns the family and the cause. The families that the cause may
+// have are not seen through it: it can be several errors that were joined.
 func (e *Error) Unwrap() []error {
 	if e.Err == nil {
 		return []error{e.Kind}
 	}
-	return []error{e.Kind, e.Err}
+	return []error{e.Kind, cause{e.Err}}
+}
+
+// cause is an error of no family.
+type cause struct{ err error }
+
+func (c cause) Error() string      { return c.err.Error() }
+func (c cause) As(target any) bool { return errors.As(c.err, target) }
+
+func (c cause) Is(target error) bool {
+	return !slices.Contains(families, target) && errors.Is(c.err, target)
 }
 
 // Family returns the family that err already belongs to, or nil.
 func Family(err error) error {
-	for _, kind := range []error{ErrRejected, ErrInconclusive, ErrMisconfigured} {
+	for _, kind := range families {
 		if errors.Is(err, kind) {
 			return kind
 		}
@@ -61,21 +76,21 @@ func Family(err error) error {
 	return nil
 }
 
-// New wraps cause. A cause that is a context's error is inconclusive, and one
+// New wraps err. A cause that is a context's error is inconclusive, and one
 // that already has a family keeps it, whatever kind the caller names: the
 // place where a failure happened knows it best, and an error must never match
 // two families.
 //
 // A cause that tells of the same operation on the same subject is returned as
 // it is, so that no message says everything twice.
-func New(kind error, op, subject, stage string, cause error) *Error {
-	if e, ok := cause.(*Error); ok && e.Op == op && e.Subject == subject && stage == "" { //nolint:errorlint // this very error, not one in its chain
+func New(kind error, op, subject, stage string, err error) *Error {
+	if e, ok := err.(*Error); ok && e.Op == op && e.Subject == subject && stage == "" { //nolint:errorlint // this very error, not one in its chain
 		return e
 	}
-	if known := Family(cause); known != nil {
+	if known := Family(err); known != nil {
 		kind = known
-	} else if errors.Is(cause, context.Canceled) || errors.Is(cause, context.DeadlineExceeded) {
+	} else if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		kind = ErrInconclusive
 	}
-	return &Error{Op: op, Stage: stage, Subject: subject, Kind: kind, Err: cause}
+	return &Error{Op: op, Stage: stage, Subject: subject, Kind: kind, Err: err}
 }

@@ -1,13 +1,20 @@
 // Copyright The cosignkit Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package keyfile reads key material from where a key reference says it is.
-package keyfile
+// Package keys reads key material from where a key reference says it is, and
+// says which public keys this library works with.
+package keys
 
 import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/cosignkit/cosignkit/internal/limits"
@@ -18,7 +25,13 @@ const envScheme = "env://"
 // Read returns the bytes that ref names: a path, or env://NAME for the value of
 // an environment variable. Any other scheme is an error: nothing is fetched and
 // no plug-in is run.
+//
+// The error never repeats ref, and callers name it with [Name]: it may be a key
+// that was given in the place of a reference.
 func Read(ref string) ([]byte, error) {
+	if isKey(ref) {
+		return nil, errors.New("this is a key, want a reference to one: a path or env://NAME")
+	}
 	if name, ok := strings.CutPrefix(ref, envScheme); ok {
 		return readEnv(name)
 	}
@@ -29,6 +42,19 @@ func Read(ref string) ([]byte, error) {
 		return nil, errors.New("empty key reference")
 	}
 	return readFile(ref)
+}
+
+// Name returns ref for messages.
+func Name(ref string) string {
+	if isKey(ref) {
+		return ""
+	}
+	return ref
+}
+
+func isKey(ref string) bool {
+	// The second is the first in base64, as keys are kept in variables of CI.
+	return strings.Contains(ref, "-----BEGIN") || strings.HasPrefix(ref, "LS0tLS1CRUdJTi") || strings.ContainsAny(ref, "\r\n\x00")
 }
 
 func readEnv(name string) ([]byte, error) {
@@ -72,6 +98,41 @@ func readFile(path string) ([]byte, error) {
 		return nil, errors.New("is empty")
 	}
 	return b, nil
+}
+
+// Check returns an error for a public key that is incomplete, or of a kind or
+// size that sigstore does not use: ECDSA on P-256, P-384 or P-521, RSA of 2048
+// to 4096 bits, and Ed25519.
+func Check(public crypto.PublicKey) (err error) {
+	// A key may be a nil pointer in an interface, or lack its parts.
+	defer func() {
+		if recover() != nil {
+			err = errors.New("the key is incomplete")
+		}
+	}()
+	switch key := public.(type) {
+	case *rsa.PublicKey:
+		if bits := key.N.BitLen(); bits < 2048 || bits > 4096 {
+			return fmt.Errorf("RSA key of %d bits, want 2048 to 4096", bits)
+		}
+		if key.E < 3 || key.E%2 == 0 {
+			return fmt.Errorf("RSA exponent %d", key.E)
+		}
+	case *ecdsa.PublicKey:
+		if !slices.Contains([]elliptic.Curve{elliptic.P256(), elliptic.P384(), elliptic.P521()}, key.Curve) {
+			return fmt.Errorf("curve %s is not supported", key.Params().Name)
+		}
+		if _, err := key.ECDH(); err != nil { // which checks that the point is on the curve
+			return err
+		}
+	case ed25519.PublicKey:
+		if len(key) != ed25519.PublicKeySize {
+			return fmt.Errorf("Ed25519 key of %d bytes, want %d", len(key), ed25519.PublicKeySize)
+		}
+	default:
+		return fmt.Errorf("keys of type %T are not supported", public)
+	}
+	return nil
 }
 
 // cause drops the operation and the path from err; callers name the file.
