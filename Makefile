@@ -1,0 +1,91 @@
+# What contributors run; `make` alone lists it. Needs Go, GNU make and bash. Each
+# target does its own set-up, and works in a fresh clone.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+GO ?= go
+LIBRARY := ./signing/... ./verify/... ./keyless/... ./registry/... ./compose/...
+PLATFORMS := linux darwin windows freebsd
+# Directories of the nested modules, which `./...` does not reach.
+NESTED := tools internal/e2e
+# More flags for `go test`, such as TESTFLAGS=-v.
+TESTFLAGS ?=
+# Which benchmarks to run, as a regular expression.
+BENCH ?= .
+FUZZTIME ?= 10s
+# How many images the concurrent signers of e2e sign, in each setting.
+ROUNDS ?= 50
+
+# The race detector needs cgo, which go turns off where it finds no C compiler.
+CGO := $(shell $(GO) env CGO_ENABLED)
+RACE := $(if $(filter 1,$(CGO)),-race)
+# All else is built as users may build it, and shares the build cache.
+export CGO_ENABLED := 0
+
+GOLANGCI_LINT = $(GO) tool -modfile=$(CURDIR)/tools/go.mod golangci-lint
+
+.PHONY: help
+help: ## list the targets (this)
+	@echo "Times: first run with empty caches, then warm; on two cores."
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## push signed, pull verified, be refused; against a registry of its own (3 min, 10 s)
+	$(GO) run ./examples/demo
+
+.PHONY: test
+test: ## all tests of the library and the examples, under the race detector (6 min, 1 min)
+	@[[ -n "$(RACE)" ]] || echo "No C compiler, or CGO_ENABLED=0: testing without the race detector."
+	CGO_ENABLED=$(CGO) $(GO) test $(RACE) -timeout 15m $(TESTFLAGS) ./...
+
+.PHONY: cover
+cover: TESTFLAGS += -covermode=atomic -coverpkg=./signing,./verify,./registry -coverprofile=coverage.out
+cover: test ## the same tests; then the coverage of signing, verify and registry, and coverage.html (TIME)
+	$(GO) tool cover -html=coverage.out -o coverage.html
+	@awk -f .ci/coverage.awk coverage.out
+
+.PHONY: cross
+cross: ## compile for linux, darwin, windows and freebsd without cgo (6 min, 10 s)
+	@set -e; for os in $(PLATFORMS); do echo "CGO_ENABLED=0 GOOS=$$os go build ./..."; GOOS=$$os $(GO) build ./...; done
+
+.PHONY: lint
+lint: ## golangci-lint, gofmt, tidy modules, licence headers (5 min, 1 min)
+	@unformatted=$$(git ls-files --cached --others --exclude-standard -- '*.go' | xargs -r gofmt -l); \
+	if [[ -n "$$unformatted" ]]; then printf 'gofmt would change:\n%s\n' "$$unformatted"; exit 1; fi
+	@set -e; for module in . $(NESTED); do echo "go mod tidy -diff in $$module"; (cd "$$module" && $(GO) mod tidy -diff); done
+	$(GO) test -run 'TestLicenceHeader|TestImportArrows' ./internal/depcheck
+	$(GOLANGCI_LINT) run ./...
+	cd internal/e2e && $(GOLANGCI_LINT) run ./...
+
+.PHONY: bench
+bench: ## benchmarks with allocations; BENCH=regexp selects (3 min)
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 30m ./...
+
+.PHONY: fuzz
+fuzz: ## each fuzz target for FUZZTIME, 10 s unless told
+	@set -e; for package in $$($(GO) list $(LIBRARY) ./internal/...); do \
+		for target in $$($(GO) test -list '^Fuzz' "$$package" | grep '^Fuzz' || true); do \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime '$(FUZZTIME)' "$$package"; \
+		done; \
+	done
+
+.PHONY: interop
+interop: docker-registry ## against the cosign CLI v2 and v3, built here, and four registries (15 min, 3 min)
+	cd internal/e2e && $(GO) test -count=1 -timeout 30m -v ./interop/
+
+.PHONY: e2e
+e2e: ## minictl and demo as programs; 16 goroutines and 4 processes sign one image, ROUNDS times (TIME)
+	$(GO) test -count=1 -v -timeout 15m ./examples/...
+	$(GO) test -count=1 -v -timeout 15m -run '^TestConcurrentSigners$$' ./registry -rounds '$(ROUNDS)'
+
+# Debian's registry is one of those that interop runs against.
+.PHONY: docker-registry
+docker-registry:
+	@command -v docker-registry >/dev/null && exit; \
+	if [[ $$(id -u) = 0 ]] && command -v apt-get >/dev/null; then \
+		apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends docker-registry; \
+	else \
+		echo "docker-registry is missing: as root, apt-get install docker-registry" >&2; exit 1; \
+	fi

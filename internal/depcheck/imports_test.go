@@ -1,0 +1,80 @@
+// Copyright The cosignkit Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package depcheck
+
+import (
+	"go/parser"
+	"go/token"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// arrows says which other parts of this module the code of each may import.
+var arrows = map[string][]string{
+	"signing":  {"internal"},
+	"verify":   {"internal"},
+	"keyless":  {"signing", "verify", "internal"},
+	"registry": {"signing", "verify", "internal"},
+	"compose":  {"registry", "signing", "verify", "internal"},
+	"internal": nil,
+}
+
+// TestImportArrows reads the files of every operating system, tests left out.
+func TestImportArrows(t *testing.T) {
+	seen := map[string]bool{}
+	for _, file := range libraryFiles(t) {
+		part, _, _ := strings.Cut(file, "/")
+		seen[part] = true
+		for _, imported := range imports(t, file) {
+			if imported == "os/exec" {
+				t.Errorf("%s imports os/exec: the library starts no process", file)
+			}
+			other, isOurs := partOf(imported)
+			if isOurs && other != part && !slices.Contains(arrows[part], other) {
+				t.Errorf("%s imports %s: %s may import, of this module, only itself and %q", file, imported, part, arrows[part])
+			}
+		}
+	}
+	for part := range arrows {
+		if !seen[part] {
+			t.Errorf("no Go files in %s: is the test looking in the right place?", part)
+		}
+	}
+}
+
+func libraryFiles(t *testing.T) []string {
+	t.Helper()
+	return slices.DeleteFunc(treeFiles(t, ".go"), func(file string) bool {
+		inLibrary := slices.ContainsFunc(libraryDirs, func(dir string) bool { return under(file, dir) }) || under(file, "internal")
+		return !inLibrary || under(file, "internal/e2e") || strings.HasSuffix(file, "_test.go")
+	})
+}
+
+func imports(t *testing.T, file string) []string {
+	t.Helper()
+	parsed, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, file), nil, parser.ImportsOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var paths []string
+	for _, spec := range parsed.Imports {
+		imported, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		paths = append(paths, imported)
+	}
+	return paths
+}
+
+// partOf returns the first directory of an import path of this module.
+func partOf(imported string) (part string, isOurs bool) {
+	rest, isOurs := strings.CutPrefix(path.Clean(imported)+"/", module+"/")
+	part, _, _ = strings.Cut(rest, "/")
+	return part, isOurs
+}
