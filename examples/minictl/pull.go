@@ -1,0 +1,92 @@
+// Copyright The cosignkit Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+
+	containerd "github.com/containerd/containerd/v2/client"
+	"github.com/spf13/pflag"
+
+	"github.com/cosignkit/cosignkit/registry"
+	"github.com/cosignkit/cosignkit/verify"
+)
+
+// pull is the command pull.
+type pull struct {
+	verify       verifyFlags
+	allPlatforms bool
+}
+
+func (p *pull) flags(f *pflag.FlagSet) {
+	p.verify.flags(f, providerNone)
+	f.BoolVar(&p.allPlatforms, "all-platforms", false, "pull every platform of the image, not only this machine's")
+}
+
+func (p *pull) run(ctx context.Context, a *app, ref string) error {
+	verifier, err := p.verify.verifier()
+	if err != nil {
+		return err
+	}
+	name, err := parseReference(ref)
+	if err != nil {
+		return err
+	}
+	ctx, cd, done, err := a.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = done() }()
+	client, err := a.registry(name, nil)
+	if err != nil {
+		return err
+	}
+	defer client.CloseIdleConnections()
+
+	status := a.progress("pull "+name.String(), downloads(ctx, cd))
+	out, err := p.pull(ctx, a, cd, client, name.String(), verifier)
+	status.stop()
+	if err != nil {
+		return err
+	}
+	return a.print(out)
+}
+
+func (p *pull) pull(ctx context.Context, a *app, cd *containerd.Client, client *registry.Client, name string, verifier verify.Verifier) (*pulled, error) {
+	var opts []containerd.RemoteOpt
+	if a.address != "" {
+		opts = append(opts, containerd.WithPullUnpack) // a daemon can, and root is its own affair
+	}
+	switch {
+	case p.allPlatforms:
+		return pullAllPlatforms(ctx, cd, client, name, verifier)
+	case verifier == nil:
+		image, err := cd.Pull(ctx, name, append(opts, containerd.WithResolver(client.Resolver()))...)
+		if err != nil {
+			return nil, err
+		}
+		return newPulled(image.Name(), image.Target(), nil), nil
+	default:
+		image, result, err := client.Pull(ctx, cd, name, verifier, opts)
+		if err != nil {
+			return nil, err
+		}
+		return newPulled(image.Name(), image.Target(), result), nil
+	}
+}
+
+// pullAllPlatforms uses containerd's Fetch, which its Pull leaves several
+// platforms to. Whatever call of containerd's it is, the resolver verifies.
+func pullAllPlatforms(ctx context.Context, cd *containerd.Client, client *registry.Client, name string, verifier verify.Verifier) (*pulled, error) {
+	resolver := client.Resolver()
+	var result *verify.Result
+	if verifier != nil {
+		resolver = client.VerifyingResolver(verifier, registry.WithResult(func(r *verify.Result, _ error) { result = r }))
+	}
+	image, err := cd.Fetch(ctx, name, containerd.WithResolver(resolver))
+	if err != nil {
+		return nil, err
+	}
+	return newPulled(image.Name, image.Target, result), nil
+}
