@@ -1,0 +1,304 @@
+// Copyright The cosignkit Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package registry_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net/http/httptest"
+	"os"
+	"strings"
+
+	containerd "github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/pkg/namespaces"
+	"github.com/distribution/reference"
+	gcrname "github.com/google/go-containerregistry/pkg/name"
+	gcrregistry "github.com/google/go-containerregistry/pkg/registry"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/cosignkit/cosignkit/internal/embedded"
+	"github.com/cosignkit/cosignkit/registry"
+	"github.com/cosignkit/cosignkit/signing"
+	"github.com/cosignkit/cosignkit/verify"
+)
+
+// example is what the examples work with: a registry with an unsigned image, a
+// key, and an empty image store in the place of a containerd daemon.
+type example struct {
+	ref      string
+	target   ocispec.Descriptor
+	signer   signing.Signer
+	verifier verify.Verifier
+	cd       *containerd.Client
+	ctx      context.Context
+}
+
+func newExample() (e example, done func()) {
+	server := httptest.NewServer(gcrregistry.New(gcrregistry.Logger(log.New(io.Discard, "", 0)), gcrregistry.WithReferrersSupport(true)))
+	e.ref = strings.TrimPrefix(server.URL, "http://") + "/team/app:v1"
+	image, err := random.Image(16, 1)
+	must(err)
+	tag, err := gcrname.NewTag(e.ref)
+	must(err)
+	must(remote.Write(tag, image))
+
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(err)
+	e.signer, err = signing.NewKeyPair(signing.KeyPairConfig{Key: key, SkipTransparencyLog: true})
+	must(err)
+	e.verifier, err = verify.New(verify.Policy{Keys: []crypto.PublicKey{key.Public()}, InsecureIgnoreTransparencyLog: true})
+	must(err)
+
+	root, err := os.MkdirTemp("", "cosignkit")
+	must(err)
+	store, err := embedded.Open(root)
+	must(err)
+	e.cd = store.Client
+	e.ctx = namespaces.WithNamespace(context.Background(), "example")
+	pulled, err := e.cd.Fetch(e.ctx, e.ref)
+	must(err)
+	e.target = pulled.Target
+	return e, func() {
+		server.Close()
+		must(store.Close())
+		must(os.RemoveAll(root))
+	}
+}
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+func ExampleNew() {
+	client, err := registry.New(registry.Config{
+		HostsDirs:   []string{"/etc/containerd/certs.d", "/etc/docker/certs.d"},
+		Credentials: registry.DockerCredentials(),
+		UserAgent:   "mytool/1.0",
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.CloseIdleConnections()
+	// Output:
+}
+
+// A tool's flag --insecure-registry is about the registry of the reference that
+// the user named.
+func ExampleConfig_insecureRegistries() {
+	named, err := reference.ParseDockerRef("registry.example:5000/team/app:v1")
+	if err != nil {
+		log.Fatal(err)
+	}
+	client, err := registry.New(registry.Config{InsecureRegistries: []string{reference.Domain(named)}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.CloseIdleConnections()
+	// Output:
+}
+
+func ExampleClient_Sign() {
+	e, done := newExample()
+	defer done()
+	client, err := registry.New(registry.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.CloseIdleConnections()
+
+	attached, err := client.Sign(e.ctx, e.ref, e.signer, registry.WithAnnotations(map[string]string{"commit": "4f5c1a"}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, a := range attached {
+		fmt.Println(a.Form, "by the", a.Source)
+	}
+	// Output: bundle by the referrers API
+}
+
+func ExampleClient_SignImage() {
+	e, done := newExample()
+	defer done()
+	client, err := registry.New(registry.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.CloseIdleConnections()
+
+	// The digest is known already, from a push or a build.
+	image := verify.Image{Name: e.ref, Target: e.target}
+	attached, err := client.SignImage(e.ctx, image, e.signer, registry.WithForm(signing.Legacy))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(attached[0].Form, "by the", attached[0].Source)
+	// Output: legacy by the signature tag
+}
+
+func ExampleClient_Verify() {
+	e, done := newExample()
+	defer done()
+	client, err := registry.New(registry.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.CloseIdleConnections()
+
+	_, err = client.Verify(e.ctx, e.ref, e.verifier)
+	switch {
+	case errors.Is(err, verify.ErrRejected):
+		fmt.Println("do not run it")
+	case errors.Is(err, verify.ErrInconclusive):
+		fmt.Println("do not run it now")
+	case errors.Is(err, verify.ErrMisconfigured):
+		fmt.Println("tell somebody")
+	}
+
+	if _, err := client.Sign(e.ctx, e.ref, e.signer); err != nil {
+		log.Fatal(err)
+	}
+	result, err := client.Verify(e.ctx, e.ref, e.verifier)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("run", result.Image.Target.Digest == e.target.Digest)
+	// Output:
+	// do not run it
+	// run true
+}
+
+// VerifyImage fits where containerd has resolved a name already.
+func ExampleClient_VerifyImage() {
+	e, done := newExample()
+	defer done()
+	client, err := registry.New(registry.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.CloseIdleConnections()
+
+	_, err = client.VerifyImage(e.ctx, verify.Image{Name: e.ref, Target: e.target}, e.verifier)
+	fmt.Println(errors.Is(err, verify.ErrRejected))
+	// Output: true
+}
+
+func ExampleClient_Push() {
+	e, done := newExample()
+	defer done()
+	client, err := registry.New(registry.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.CloseIdleConnections()
+
+	attached, err := client.Push(e.ctx, e.cd, e.ref, e.target, e.signer, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("signed", attached[0].Subject == e.target.Digest)
+	// Output: signed true
+}
+
+func ExampleClient_Pull() {
+	e, done := newExample()
+	defer done()
+	client, err := registry.New(registry.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.CloseIdleConnections()
+
+	if _, err := client.Sign(e.ctx, e.ref, e.signer); err != nil {
+		log.Fatal(err)
+	}
+	// With a daemon, containerd.WithPullUnpack among the options makes the image
+	// ready to run.
+	image, result, err := client.Pull(e.ctx, e.cd, e.ref, e.verifier, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(image.Target().Digest == result.Image.Target.Digest)
+	// Output: true
+}
+
+// A tool with its own pull passes the resolver and changes nothing else.
+func ExampleClient_VerifyingResolver() {
+	e, done := newExample()
+	defer done()
+	client, err := registry.New(registry.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.CloseIdleConnections()
+
+	_, err = e.cd.Pull(e.ctx, e.ref, containerd.WithResolver(client.VerifyingResolver(e.verifier)))
+	fmt.Println(errors.Is(err, verify.ErrRejected))
+	// Output: true
+}
+
+// A tool with its own push passes the resolver and changes nothing else.
+func ExampleClient_SigningResolver() {
+	e, done := newExample()
+	defer done()
+	client, err := registry.New(registry.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.CloseIdleConnections()
+
+	resolver := client.SigningResolver(e.signer, registry.WithAttached(func(a registry.Attached) {
+		fmt.Println(a.Form, "by the", a.Source)
+	}))
+	if err := e.cd.Push(e.ctx, e.ref, e.target, containerd.WithResolver(resolver)); err != nil {
+		log.Fatal(err)
+	}
+	// Output: bundle by the referrers API
+}
+
+// Resolver moves images that are neither signed nor verified.
+func ExampleClient_Resolver() {
+	e, done := newExample()
+	defer done()
+	client, err := registry.New(registry.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.CloseIdleConnections()
+
+	_, desc, err := client.Resolver().Resolve(e.ctx, e.ref)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(desc.Digest == e.target.Digest)
+	// Output: true
+}
+
+// A tool that lives on go-containerregistry keeps its options.
+func ExampleRemoteResolver() {
+	e, done := newExample()
+	defer done()
+	client, err := registry.New(registry.Config{
+		Resolver: registry.RemoteResolver(nil, remote.WithUserAgent("mytool/1.0")),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := client.Sign(e.ctx, e.ref, e.signer); err != nil {
+		log.Fatal(err)
+	}
+	result, err := client.Verify(e.ctx, e.ref, e.verifier)
+	fmt.Println(result.Accepted, err)
+	// Output: true <nil>
+}

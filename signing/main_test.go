@@ -1,0 +1,102 @@
+// Copyright The cosignkit Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package signing_test
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/cosignkit/cosignkit/signing"
+	"github.com/cosignkit/cosignkit/verify"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	goldenKeys       = "../testdata/keys"
+	goldenSignatures = "../testdata/signatures"
+	goldenPassphrase = "correct horse battery staple"
+	goldenDigest     = "sha256:c0658bff4751d9f90117de2816ec4582f00d2aedaa684f137217ba98efb4e766"
+)
+
+// goldenKinds is one golden key for each kind of key that this package signs
+// with.
+var goldenKinds = []string{"ecdsa-p256", "ecdsa-p384", "ecdsa-p521", "rsa-2048", "rsa-4096", "ed25519"}
+
+// opened opens each golden key once for all tests: the format makes opening
+// slow, and slower still under the race detector.
+var opened sync.Map
+
+func openGolden(t testing.TB, name string) crypto.Signer {
+	t.Helper()
+	passphrase := goldenPassphrase
+	if name == "empty-passphrase" {
+		passphrase = ""
+	}
+	open, _ := opened.LoadOrStore(name, sync.OnceValues(func() (crypto.Signer, error) {
+		return signing.LoadPrivateKey(context.Background(), goldenKey(name), signing.Passphrase([]byte(passphrase)))
+	}))
+	key, err := open.(func() (crypto.Signer, error))()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func goldenKey(name string) string       { return filepath.Join(goldenKeys, name+".key") }
+func goldenPublicKey(name string) string { return filepath.Join(goldenKeys, name+".pub") }
+
+func newSigner(t testing.TB, key crypto.Signer) *signing.KeyPair {
+	t.Helper()
+	signer, err := signing.NewKeyPair(signing.KeyPairConfig{Key: key, SkipTransparencyLog: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signer
+}
+
+func readFile(t testing.TB, name string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func writeFile(t testing.TB, name string, b []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// wantFamily fails the test unless err is of the family want and of no other.
+func wantFamily(t testing.TB, err, want error) {
+	t.Helper()
+	if err == nil {
+		t.Fatalf("no error, want one that is %v", want)
+	}
+	for _, family := range []error{verify.ErrRejected, verify.ErrInconclusive, verify.ErrMisconfigured} {
+		if got := errors.Is(err, family); got != (family == want) {
+			t.Errorf("errors.Is(err, %v) = %t, want the family %v alone: %v", family, got, want, err)
+		}
+	}
+	var typed *verify.Error
+	if !errors.As(err, &typed) {
+		t.Errorf("error is a %T, want a *verify.Error: %v", err, err)
+	}
+	if _, ok := err.(interface{ ExitCode() int }); ok {
+		t.Errorf("error has a method ExitCode: %v", err)
+	}
+}
