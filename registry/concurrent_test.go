@@ -43,7 +43,7 @@ func signConcurrently(ctx context.Context, c *registry.Client, ref string, form 
 			if err != nil {
 				return err
 			}
-			signer, err := signing.NewKeyPair(signing.KeyPairConfig{Key: key, SkipTransparencyLog: true})
+			signer, err := signing.NewKeySigner(signing.KeySignerConfig{Key: key, SkipTransparencyLog: true})
 			if err != nil {
 				return err
 			}

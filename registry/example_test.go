@@ -54,7 +54,7 @@ func newExample() (e example, done func()) {
 
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(err)
-	e.signer, err = signing.NewKeyPair(signing.KeyPairConfig{Key: key, SkipTransparencyLog: true})
+	e.signer, err = signing.NewKeySigner(signing.KeySignerConfig{Key: key, SkipTransparencyLog: true})
 	must(err)
 	e.verifier, err = verify.New(verify.Policy{Keys: []crypto.PublicKey{key.Public()}, InsecureIgnoreTransparencyLog: true})
 	must(err)

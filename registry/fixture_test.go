@@ -202,7 +202,7 @@ func newKey(t *testing.T) *ecdsa.PrivateKey {
 
 func signerOf(t *testing.T, key crypto.Signer) signing.Signer {
 	t.Helper()
-	s, err := signing.NewKeyPair(signing.KeyPairConfig{Key: key, SkipTransparencyLog: true})
+	s, err := signing.NewKeySigner(signing.KeySignerConfig{Key: key, SkipTransparencyLog: true})
 	if err != nil {
 		t.Fatal(err)
 	}

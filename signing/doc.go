@@ -3,7 +3,7 @@
 
 // Package signing makes signatures over container images.
 //
-// [NewKeyPair] turns a private key into a [Signer], and [LoadPrivateKey] opens
+// [NewKeySigner] turns a private key into a [Signer], and [LoadPrivateKey] opens
 // the key: the encrypted PEM that cosign generate-key-pair writes, from a path
 // or from an environment variable. [GenerateKeyPair] makes such files. A Signer
 // only computes; package registry attaches what it returns to the image.

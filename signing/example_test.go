@@ -29,7 +29,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	signer, err := signing.NewKeyPair(signing.KeyPairConfig{Key: key, SkipTransparencyLog: true})
+	signer, err := signing.NewKeySigner(signing.KeySignerConfig{Key: key, SkipTransparencyLog: true})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -152,14 +152,14 @@ func ExampleImportKeyPair() {
 }
 
 // An existing file is never replaced unless that is asked for.
-func ExampleKeyPairPEM_WriteFiles() {
+func ExampleKeyPair_WriteFiles() {
 	dir, err := os.MkdirTemp("", "keys")
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 
-	pair := &signing.KeyPairPEM{Private: []byte("…"), Public: []byte("…")}
+	pair := &signing.KeyPair{Private: []byte("…"), Public: []byte("…")}
 	prefix := filepath.Join(dir, "cosign")
 	fmt.Println(pair.WriteFiles(prefix, false))
 	fmt.Println(errors.Is(pair.WriteFiles(prefix, false), fs.ErrExist))
@@ -171,12 +171,12 @@ func ExampleKeyPairPEM_WriteFiles() {
 }
 
 // Any crypto.Signer will do, such as one for a hardware token.
-func ExampleNewKeyPair() {
+func ExampleNewKeySigner() {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		log.Fatal(err)
 	}
-	signer, err := signing.NewKeyPair(signing.KeyPairConfig{Key: key, SkipTransparencyLog: true})
+	signer, err := signing.NewKeySigner(signing.KeySignerConfig{Key: key, SkipTransparencyLog: true})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -185,12 +185,12 @@ func ExampleNewKeyPair() {
 	// true
 }
 
-func ExampleKeyPair_Sign() {
+func ExampleKeySigner_Sign() {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		log.Fatal(err)
 	}
-	signer, err := signing.NewKeyPair(signing.KeyPairConfig{Key: key, SkipTransparencyLog: true})
+	signer, err := signing.NewKeySigner(signing.KeySignerConfig{Key: key, SkipTransparencyLog: true})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -208,12 +208,12 @@ func ExampleKeyPair_Sign() {
 }
 
 // What is wrong with a request is known before anything is uploaded.
-func ExampleKeyPair_Preflight() {
+func ExampleKeySigner_Preflight() {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		log.Fatal(err)
 	}
-	signer, err := signing.NewKeyPair(signing.KeyPairConfig{Key: key, SkipTransparencyLog: true})
+	signer, err := signing.NewKeySigner(signing.KeySignerConfig{Key: key, SkipTransparencyLog: true})
 	if err != nil {
 		log.Fatal(err)
 	}

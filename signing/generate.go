@@ -27,9 +27,9 @@ import (
 // named: ECDSA on P-256, cosign's default.
 const DefaultAlgorithm = "ecdsa-sha2-256-nistp256"
 
-// KeyPairPEM is a generated or imported key pair in the file formats that
+// KeyPair is a generated or imported key pair in the file formats that
 // cosign generate-key-pair writes.
-type KeyPairPEM struct {
+type KeyPair struct {
 	// Private is the private key, PKCS #8 in an encrypted PEM block of type
 	// ENCRYPTED SIGSTORE PRIVATE KEY.
 	Private []byte
@@ -42,7 +42,7 @@ type KeyPairPEM struct {
 // for cosign's --signing-algorithm: ecdsa-sha2-256-nistp256,
 // ecdsa-sha2-384-nistp384, ecdsa-sha2-512-nistp521, rsa-sign-pkcs1-2048-sha256
 // (3072, 4096) or ed25519; empty means [DefaultAlgorithm].
-func GenerateKeyPair(algorithm string, passphrase []byte) (*KeyPairPEM, error) {
+func GenerateKeyPair(algorithm string, passphrase []byte) (*KeyPair, error) {
 	const op = "generate key pair"
 	if algorithm == "" {
 		algorithm = DefaultAlgorithm
@@ -92,7 +92,7 @@ func generate(algorithm string) (crypto.Signer, error) {
 
 // ImportKeyPair encrypts an existing private key with passphrase, which may be
 // empty. The key is unencrypted PEM: PKCS #1, SEC 1 or PKCS #8.
-func ImportKeyPair(privatePEM, passphrase []byte) (*KeyPairPEM, error) {
+func ImportKeyPair(privatePEM, passphrase []byte) (*KeyPair, error) {
 	const op = "import key pair"
 	key, err := parseUnencrypted(privatePEM)
 	if err != nil {
@@ -125,7 +125,7 @@ func parseUnencrypted(b []byte) (crypto.Signer, error) {
 	return key, nil
 }
 
-func marshalKeyPair(key crypto.Signer, passphrase []byte) (*KeyPairPEM, error) {
+func marshalKeyPair(key crypto.Signer, passphrase []byte) (*KeyPair, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		return nil, err
@@ -138,7 +138,7 @@ func marshalKeyPair(key crypto.Signer, passphrase []byte) (*KeyPairPEM, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &KeyPairPEM{
+	return &KeyPair{
 		Private: pem.EncodeToMemory(&pem.Block{Type: cosign.SigstorePrivateKeyPemType, Bytes: sealed}),
 		Public:  public,
 	}, nil
@@ -149,7 +149,7 @@ func marshalKeyPair(key crypto.Signer, passphrase []byte) (*KeyPairPEM, error) {
 // existing file is an error that matches fs.ErrExist, and neither file is
 // written, unless overwrite is true. An error leaves an existing private key as
 // it was.
-func (k *KeyPairPEM) WriteFiles(prefix string, overwrite bool) error {
+func (k *KeyPair) WriteFiles(prefix string, overwrite bool) error {
 	const op = "write key pair"
 	if prefix == "" {
 		return misconfigured(op, "", errors.New("no file name prefix"))

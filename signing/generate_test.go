@@ -55,7 +55,7 @@ func TestGeneratedKeysOpenAgain(t *testing.T) {
 
 // wantPairOpens opens the pair and checks it against the formats of the golden
 // files, which cosign wrote.
-func wantPairOpens(t *testing.T, pair *signing.KeyPairPEM, passphrase []byte) {
+func wantPairOpens(t *testing.T, pair *signing.KeyPair, passphrase []byte) {
 	t.Helper()
 	key, err := signing.ParsePrivateKey(t.Context(), pair.Private, signing.Passphrase(passphrase))
 	if err != nil {
@@ -194,7 +194,7 @@ func TestImportRefuses(t *testing.T) {
 }
 
 // anyPair has contents that WriteFiles does not look at.
-var anyPair = &signing.KeyPairPEM{Private: []byte("new private"), Public: []byte("new public")}
+var anyPair = &signing.KeyPair{Private: []byte("new private"), Public: []byte("new public")}
 
 func TestWriteFilesWritesBothWithTheirModes(t *testing.T) {
 	t.Parallel()
@@ -314,17 +314,17 @@ func TestWriteFilesDoesNotFollowLinks(t *testing.T) {
 func TestWriteFilesLeavesNothingBehind(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		pair      *signing.KeyPairPEM
+		pair      *signing.KeyPair
 		overwrite bool
 		cause     error
 	}{
-		"empty pair":                  {pair: &signing.KeyPairPEM{}},
-		"empty pair, overwrite":       {pair: &signing.KeyPairPEM{}, overwrite: true},
-		"no public key":               {pair: &signing.KeyPairPEM{Private: []byte("private")}},
-		"no public key, overwrite":    {pair: &signing.KeyPairPEM{Private: []byte("private")}, overwrite: true},
-		"public key of over 64 KiB":   {pair: &signing.KeyPairPEM{Private: []byte("private"), Public: make([]byte, limits.KeyFile+1)}},
-		"private key of over 64 KiB":  {pair: &signing.KeyPairPEM{Private: make([]byte, limits.KeyFile+1), Public: []byte("public")}},
-		"no private key, public only": {pair: &signing.KeyPairPEM{Public: []byte("public")}, overwrite: true},
+		"empty pair":                  {pair: &signing.KeyPair{}},
+		"empty pair, overwrite":       {pair: &signing.KeyPair{}, overwrite: true},
+		"no public key":               {pair: &signing.KeyPair{Private: []byte("private")}},
+		"no public key, overwrite":    {pair: &signing.KeyPair{Private: []byte("private")}, overwrite: true},
+		"public key of over 64 KiB":   {pair: &signing.KeyPair{Private: []byte("private"), Public: make([]byte, limits.KeyFile+1)}},
+		"private key of over 64 KiB":  {pair: &signing.KeyPair{Private: make([]byte, limits.KeyFile+1), Public: []byte("public")}},
+		"no private key, public only": {pair: &signing.KeyPair{Public: []byte("public")}, overwrite: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -373,7 +373,7 @@ func TestWriteFilesKeepsTheOldPairWhenOneFileCannotBeReplaced(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		half := &signing.KeyPairPEM{Private: []byte("new private")}
+		half := &signing.KeyPair{Private: []byte("new private")}
 		wantFamily(t, half.WriteFiles(filepath.Join(dir, "cosign"), true), signing.ErrMisconfigured)
 		wantFiles(t, dir, old)
 	})
@@ -390,7 +390,7 @@ func TestConcurrentWritersOfOnePrefixWriteOnePair(t *testing.T) {
 		wg.Go(func() {
 			<-start
 			content := []byte{byte('A' + i)}
-			pair := &signing.KeyPairPEM{Private: content, Public: content}
+			pair := &signing.KeyPair{Private: content, Public: content}
 			errs[i] = pair.WriteFiles(filepath.Join(dir, "cosign"), false)
 		})
 	}

@@ -54,9 +54,9 @@ func openGolden(t testing.TB, name string) crypto.Signer {
 func goldenKey(name string) string       { return filepath.Join(goldenKeys, name+".key") }
 func goldenPublicKey(name string) string { return filepath.Join(goldenKeys, name+".pub") }
 
-func newSigner(t testing.TB, key crypto.Signer) *signing.KeyPair {
+func newSigner(t testing.TB, key crypto.Signer) *signing.KeySigner {
 	t.Helper()
-	signer, err := signing.NewKeyPair(signing.KeyPairConfig{Key: key, SkipTransparencyLog: true})
+	signer, err := signing.NewKeySigner(signing.KeySignerConfig{Key: key, SkipTransparencyLog: true})
 	if err != nil {
 		t.Fatal(err)
 	}

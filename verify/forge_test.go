@@ -97,7 +97,7 @@ func newVerifier(t testing.TB, policy verify.Policy) verify.Verifier {
 // signed is a candidate that package signing made.
 func signed(t testing.TB, key crypto.Signer, form signing.Form, edit ...func(*signing.Request)) verify.Candidate {
 	t.Helper()
-	signer, err := signing.NewKeyPair(signing.KeyPairConfig{Key: key, SkipTransparencyLog: true})
+	signer, err := signing.NewKeySigner(signing.KeySignerConfig{Key: key, SkipTransparencyLog: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -67,7 +67,7 @@ func (s *signFlags) signer(ctx context.Context, a *app) (signing.Signer, error) 
 	if err != nil {
 		return nil, err
 	}
-	return signing.NewKeyPair(signing.KeyPairConfig{Key: key, SkipTransparencyLog: !s.tlogUpload})
+	return signing.NewKeySigner(signing.KeySignerConfig{Key: key, SkipTransparencyLog: !s.tlogUpload})
 }
 
 // verifyFlags are the flags that say what to verify with.

@@ -61,8 +61,8 @@ func TestScript(t *testing.T) {
 }
 
 // testKeys are two key pairs that are made once, with the passphrase secret.
-var testKeys = sync.OnceValues(func() ([]*signing.KeyPairPEM, error) {
-	var pairs []*signing.KeyPairPEM
+var testKeys = sync.OnceValues(func() ([]*signing.KeyPair, error) {
+	var pairs []*signing.KeyPair
 	for range 2 {
 		pair, err := signing.GenerateKeyPair(signing.DefaultAlgorithm, []byte("secret"))
 		if err != nil {

@@ -5,8 +5,16 @@ package keys_test
 
 import (
 	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/base64"
 	"errors"
 	"io/fs"
+	"math/big"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -138,6 +146,7 @@ func TestAKeyIsNoReference(t *testing.T) {
 		"PEM after env://":    "env://-----BEGIN PRIVATE KEY-----" + secret,
 		"the body alone":      secret + "\n" + secret + "\n",
 		"Windows newlines":    secret + "\r" + secret,
+		"PEM in base64":       base64.StdEncoding.EncodeToString([]byte("-----BEGIN PRIVATE KEY-----\n" + secret)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -178,5 +187,67 @@ func TestALargeFileIsNotReadWhole(t *testing.T) {
 	}
 	if took > 5*time.Second {
 		t.Errorf("took %v", took)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	modulus := func(bits int) *big.Int { return new(big.Int).SetBit(big.NewInt(1), bits-1, 1) }
+	p256, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ed, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		key crypto.PublicKey
+		why string // empty where the key is good
+	}{
+		"ECDSA":                     {p256.Public(), ""},
+		"Ed25519":                   {ed, ""},
+		"RSA of 2048 bits":          {&rsa.PublicKey{N: modulus(2048), E: 65537}, ""},
+		"RSA of 4096 bits":          {&rsa.PublicKey{N: modulus(4096), E: 3}, ""},
+		"RSA of 2047 bits":          {&rsa.PublicKey{N: modulus(2047), E: 65537}, "2047 bits"},
+		"RSA of 4097 bits":          {&rsa.PublicKey{N: modulus(4097), E: 65537}, "4097 bits"},
+		"RSA, exponent 1":           {&rsa.PublicKey{N: modulus(2048), E: 1}, "exponent 1"},
+		"RSA, even exponent":        {&rsa.PublicKey{N: modulus(2048), E: 65536}, "exponent 65536"},
+		"RSA, negative exponent":    {&rsa.PublicKey{N: modulus(2048), E: -3}, "exponent -3"},
+		"RSA, negative modulus":     {&rsa.PublicKey{N: big.NewInt(-1), E: 65537}, "1 bits"},
+		"RSA without modulus":       {&rsa.PublicKey{E: 65537}, "incomplete"},
+		"RSA, nil":                  {(*rsa.PublicKey)(nil), "incomplete"},
+		"ECDSA, nil":                {(*ecdsa.PublicKey)(nil), "incomplete"},
+		"ECDSA without curve":       {&ecdsa.PublicKey{X: p256.X, Y: p256.Y}, "incomplete"},
+		"ECDSA without point":       {&ecdsa.PublicKey{Curve: elliptic.P256()}, "incomplete"},
+		"ECDSA on P-224":            {&ecdsa.PublicKey{Curve: elliptic.P224(), X: p256.X, Y: p256.Y}, "P-224"},
+		"ECDSA on a curve of ours":  {&ecdsa.PublicKey{Curve: &elliptic.CurveParams{Name: "ours"}, X: p256.X, Y: p256.Y}, "ours"},
+		"ECDSA on another curve":    {&ecdsa.PublicKey{Curve: elliptic.P384(), X: p256.X, Y: p256.Y}, "not on curve"},
+		"ECDSA at infinity":         {&ecdsa.PublicKey{Curve: elliptic.P256(), X: new(big.Int), Y: new(big.Int)}, "not on curve"},
+		"ECDSA, negative X":         {&ecdsa.PublicKey{Curve: elliptic.P256(), X: big.NewInt(-1), Y: p256.Y}, "negative coordinate"},
+		"ECDSA, X over the field":   {&ecdsa.PublicKey{Curve: elliptic.P256(), X: new(big.Int).Lsh(p256.X, 300), Y: p256.Y}, "overflowing coordinate"},
+		"Ed25519, nil":              {ed25519.PublicKey(nil), "0 bytes"},
+		"Ed25519 of 31 bytes":       {ed[:31], "31 bytes"},
+		"Ed25519, private key":      {private, "ed25519.PrivateKey"},
+		"Ed25519 behind a pointer":  {&ed, "*ed25519.PublicKey"},
+		"a private key":             {p256, "*ecdsa.PrivateKey"},
+		"an ECDSA key by value":     {p256.PublicKey, "ecdsa.PublicKey"},
+		"bytes":                     {[]byte(ed), "[]uint8"},
+		"nothing":                   {nil, "<nil>"},
+		"a nil pointer of our kind": {(*struct{})(nil), "*struct {}"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			err := keys.Check(c.key)
+			if c.why == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), c.why) {
+				t.Errorf("error is %v, want one that says %q", err, c.why)
+			}
+		})
 	}
 }

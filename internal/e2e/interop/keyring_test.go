@@ -139,13 +139,13 @@ func (k keyFiles) signer(t *testing.T) signing.Signer {
 	})
 }
 
-func openPrivate(t *testing.T, k keyFiles, password string) *signing.KeyPair {
+func openPrivate(t *testing.T, k keyFiles, password string) *signing.KeySigner {
 	t.Helper()
 	key, err := signing.LoadPrivateKey(t.Context(), k.private, signing.Passphrase([]byte(password)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	pair, err := signing.NewKeyPair(signing.KeyPairConfig{Key: key, SkipTransparencyLog: true})
+	pair, err := signing.NewKeySigner(signing.KeySignerConfig{Key: key, SkipTransparencyLog: true})
 	if err != nil {
 		t.Fatal(err)
 	}

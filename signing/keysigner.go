@@ -25,8 +25,8 @@ import (
 	"github.com/cosignkit/cosignkit/internal/limits"
 )
 
-// KeyPairConfig configures [NewKeyPair].
-type KeyPairConfig struct {
+// KeySignerConfig configures [NewKeySigner].
+type KeySignerConfig struct {
 	// Key is the private key, from [LoadPrivateKey] or of any other origin.
 	// Required. It must be safe for concurrent use, as the standard library's
 	// keys are. A crypto.Signer takes no context: one that is elsewhere must
@@ -40,20 +40,20 @@ type KeyPairConfig struct {
 	SkipTransparencyLog bool
 }
 
-// KeyPair is a [Signer] with a long-lived private key.
-type KeyPair struct {
+// KeySigner is a [Signer] with a long-lived private key.
+type KeySigner struct {
 	keypair keypair
 }
 
 var (
-	_ Signer      = (*KeyPair)(nil)
-	_ Preflighter = (*KeyPair)(nil)
+	_ Signer      = (*KeySigner)(nil)
+	_ Preflighter = (*KeySigner)(nil)
 )
 
-// NewKeyPair returns a signer that keeps the key of config. A key of a kind or
+// NewKeySigner returns a signer that keeps the key of config. A key of a kind or
 // size that this package does not sign with is misconfigured.
-func NewKeyPair(config KeyPairConfig) (*KeyPair, error) {
-	const op = "new key pair"
+func NewKeySigner(config KeySignerConfig) (*KeySigner, error) {
+	const op = "new key signer"
 	if config.Key == nil {
 		return nil, misconfigured(op, "", errors.New("no private key"))
 	}
@@ -65,14 +65,14 @@ func NewKeyPair(config KeyPairConfig) (*KeyPair, error) {
 	if err != nil {
 		return nil, misconfigured(op, "", err)
 	}
-	return &KeyPair{keypair: k}, nil
+	return &KeySigner{keypair: k}, nil
 }
 
 // PublicKey returns the public half of the key.
-func (k *KeyPair) PublicKey() crypto.PublicKey { return k.keypair.key.Public() }
+func (k *KeySigner) PublicKey() crypto.PublicKey { return k.keypair.key.Public() }
 
 // Sign implements [Signer].
-func (k *KeyPair) Sign(ctx context.Context, request Request) ([]Signature, error) {
+func (k *KeySigner) Sign(ctx context.Context, request Request) ([]Signature, error) {
 	const op = "sign"
 	forms, err := request.validate()
 	if err == nil {
@@ -97,7 +97,7 @@ func (k *KeyPair) Sign(ctx context.Context, request Request) ([]Signature, error
 }
 
 // Preflight implements [Preflighter].
-func (k *KeyPair) Preflight(_ context.Context, request Request) error {
+func (k *KeySigner) Preflight(_ context.Context, request Request) error {
 	if _, err := request.validate(); err != nil {
 		return misconfigured("sign", request.Repository, err)
 	}

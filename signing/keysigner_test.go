@@ -51,10 +51,10 @@ func request(form signing.Form) signing.Request {
 	}
 }
 
-func TestNewKeyPairRefuses(t *testing.T) {
+func TestNewKeySignerRefuses(t *testing.T) {
 	t.Parallel()
 	good := newECDSA(t, elliptic.P256())
-	for name, config := range map[string]signing.KeyPairConfig{
+	for name, config := range map[string]signing.KeySignerConfig{
 		"the zero config":                {},
 		"no key":                         {SkipTransparencyLog: true},
 		"uploading, which is not there":  {Key: good},
@@ -70,7 +70,7 @@ func TestNewKeyPairRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			signer, err := signing.NewKeyPair(config)
+			signer, err := signing.NewKeySigner(config)
 			wantFamily(t, err, signing.ErrMisconfigured)
 			if signer != nil {
 				t.Error("a signer beside the error")
@@ -79,18 +79,18 @@ func TestNewKeyPairRefuses(t *testing.T) {
 	}
 }
 
-func TestNewKeyPairSaysHowToSignWithoutALog(t *testing.T) {
+func TestNewKeySignerSaysHowToSignWithoutALog(t *testing.T) {
 	t.Parallel()
-	_, err := signing.NewKeyPair(signing.KeyPairConfig{Key: newECDSA(t, elliptic.P256())})
+	_, err := signing.NewKeySigner(signing.KeySignerConfig{Key: newECDSA(t, elliptic.P256())})
 	wantFamily(t, err, signing.ErrMisconfigured)
 	if !strings.Contains(err.Error(), "SkipTransparencyLog") {
 		t.Errorf("error %q does not name the option", err)
 	}
 }
 
-// TestNewKeyPairRefusesIncompleteKeys: such keys are what a caller holds after
+// TestNewKeySignerRefusesIncompleteKeys: such keys are what a caller holds after
 // an error that was not looked at.
-func TestNewKeyPairRefusesIncompleteKeys(t *testing.T) {
+func TestNewKeySignerRefusesIncompleteKeys(t *testing.T) {
 	t.Parallel()
 	for name, key := range map[string]crypto.Signer{
 		"nil RSA key":              (*rsa.PrivateKey)(nil),
@@ -108,7 +108,7 @@ func TestNewKeyPairRefusesIncompleteKeys(t *testing.T) {
 					t.Errorf("panic: %v", r)
 				}
 			}()
-			_, err := signing.NewKeyPair(signing.KeyPairConfig{Key: key, SkipTransparencyLog: true})
+			_, err := signing.NewKeySigner(signing.KeySignerConfig{Key: key, SkipTransparencyLog: true})
 			wantFamily(t, err, signing.ErrMisconfigured)
 		})
 	}
