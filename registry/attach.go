@@ -78,20 +78,20 @@ func (r repository) attachBundle(ctx context.Context, target ocispec.Descriptor,
 // referrers API, which needs nothing, or under the referrers tag.
 func (r repository) list(ctx context.Context, subject digest.Digest, desc ocispec.Descriptor) (source verify.Source, err error) {
 	for attempt := 0; ; attempt++ {
-		found, err := r.referrers(ctx, r.locator(), subject)
+		found, err := r.referrers(ctx, subject)
 		if errors.Is(err, errNoReferrersAPI) {
 			break
 		}
 		if err != nil {
 			return "", err
 		}
-		if slices.ContainsFunc(found, func(d ocispec.Descriptor) bool { return d.Digest == desc.Digest }) {
+		if slices.ContainsFunc(found, func(d ocispec.Descriptor) bool { return d.Digest == desc.Digest && d.Size == desc.Size }) {
 			if r.hosts != nil {
 				return verify.SourceReferrersAPI, nil
 			}
 			// Behind a resolver of the caller's, the list may have come from the
 			// tag; writing that again where it is complete changes nothing.
-			if b, _, err := r.readTag(ctx, referrersTag(subject)); err != nil || b == nil {
+			if b, err := r.readTag(ctx, referrersTag(subject)); err != nil || b == nil {
 				return verify.SourceReferrersAPI, err
 			}
 			break

@@ -32,7 +32,8 @@ type Config struct {
 
 	// Credentials returns the user name and secret for a registry host such as
 	// registry-1.docker.io. Nil means anonymous. See [DockerCredentials]. It is
-	// called by several goroutines.
+	// called by several goroutines. It has no context: one that blocks past the
+	// end of an operation keeps a goroutine.
 	Credentials func(host string) (username, secret string, err error)
 
 	// InsecureRegistries are the hosts, with port if any and as references
@@ -70,8 +71,9 @@ type Client struct {
 	config Config
 	log    *slog.Logger
 
-	mu    sync.Mutex
-	hosts map[string][]docker.RegistryHost
+	mu         sync.Mutex
+	hosts      map[string][]docker.RegistryHost
+	transports []*http.Transport
 }
 
 // New returns a client. It makes no request and reads no file.
@@ -101,21 +103,18 @@ func (c *Client) CloseIdleConnections() {
 	defer c.mu.Unlock()
 	for _, hosts := range c.hosts {
 		for _, host := range hosts {
-			closeIdle(host.Client)
+			host.Client.CloseIdleConnections()
 		}
 	}
-}
-
-func closeIdle(client *http.Client) {
-	if client != nil {
-		client.CloseIdleConnections()
+	for _, transport := range c.transports { // also where containerd wraps them
+		transport.CloseIdleConnections()
 	}
 }
 
 // Resolver returns a containerd resolver that neither signs nor verifies, for
 // images that are moved without either, along the client's network path.
 func (c *Client) Resolver() remotes.Resolver {
-	return c.pullSource().resolver
+	return &plainResolver{client: c}
 }
 
 // Attached is a signature that was attached to an image and read back.
@@ -170,7 +169,7 @@ func (c *Client) Sign(ctx context.Context, ref string, signer signing.Signer, op
 	if err != nil {
 		return nil, fault.New(verify.ErrMisconfigured, opSign, ref, "reference", err)
 	}
-	target, err := c.pushSource().resolve(c.quiet(ctx), name.String())
+	target, err := c.pushSource().resolve(c.ownContext(ctx), name)
 	if err != nil {
 		return nil, fault.New(kindOf(err), opSign, ref, "resolve", err)
 	}
@@ -182,7 +181,7 @@ func (c *Client) Sign(ctx context.Context, ref string, signer signing.Signer, op
 func (c *Client) SignImage(ctx context.Context, image verify.Image, signer signing.Signer, opts ...SignOption) ([]Attached, error) {
 	name, err := normalize(image.Name)
 	if err == nil {
-		err = checkDescriptor(image.Target)
+		err = checkTarget(image.Target)
 	}
 	if err == nil && signer == nil {
 		err = errNoSigner
@@ -194,7 +193,7 @@ func (c *Client) SignImage(ctx context.Context, image verify.Image, signer signi
 	if err := preflight(ctx, signer, o.request(name)); err != nil {
 		return nil, fault.New(verify.ErrInconclusive, opSign, image.String(), "preflight", err)
 	}
-	attached, err := c.signTarget(c.quiet(ctx), repository{c.pushSource(), name}, image.Target, signer, o)
+	attached, err := c.signTarget(ctx, repository{c.pushSource(), name}, image.Target, signer, o)
 	if err != nil {
 		return attached, fault.New(kindOf(err), opSign, image.String(), "", err)
 	}
@@ -240,6 +239,7 @@ func preflight(ctx context.Context, signer signing.Signer, request signing.Reque
 
 // signTarget signs, attaches and reads back.
 func (c *Client) signTarget(ctx context.Context, r repository, target ocispec.Descriptor, signer signing.Signer, o signOptions) ([]Attached, error) {
+	ctx = c.ownContext(ctx)
 	request := o.request(r.name)
 	request.Digest = target.Digest
 	signatures, err := signer.Sign(ctx, request)
@@ -304,7 +304,7 @@ func (c *Client) Verify(ctx context.Context, ref string, verifier verify.Verifie
 func (c *Client) VerifyImage(ctx context.Context, image verify.Image, verifier verify.Verifier, opts ...VerifyOption) (*verify.Result, error) {
 	name, err := normalize(image.Name)
 	if err == nil {
-		err = checkDescriptor(image.Target)
+		err = checkTarget(image.Target)
 	}
 	if err != nil {
 		return nil, fault.New(verify.ErrMisconfigured, opVerify, image.Name, "image", err)
@@ -313,7 +313,7 @@ func (c *Client) VerifyImage(ctx context.Context, image verify.Image, verifier v
 }
 
 func (c *Client) resolveAndVerify(ctx context.Context, src source, name reference.Named, verifier verify.Verifier, o verifyOptions) (*verify.Result, error) {
-	target, err := src.resolve(c.quiet(ctx), name.String())
+	target, err := src.resolve(c.ownContext(ctx), name)
 	if err != nil {
 		err = fault.New(kindOf(err), opVerify, name.String(), "resolve", err)
 		if o.onResult != nil {
@@ -332,7 +332,7 @@ func (c *Client) verifyTarget(ctx context.Context, r repository, target ocispec.
 	if verifier == nil {
 		return nil, fault.New(verify.ErrMisconfigured, opVerify, image.String(), "", errNoVerifier)
 	}
-	result, err = verifier.Verify(ctx, image, r.discover(c.quiet(ctx), target))
+	result, err = verifier.Verify(ctx, image, r.discover(c.ownContext(ctx), target))
 	if err != nil {
 		return result, fault.New(verify.ErrInconclusive, opVerify, image.String(), "", err)
 	}

@@ -42,13 +42,17 @@ func kindOf(err error) error {
 }
 
 // urlSecrets finds the parts of URLs that carry secrets: user information, and
-// the query, in which blob stores put signatures.
-var urlSecrets = regexp.MustCompile(`(https?://)[^/\s"@]*@|(https?://[^\s"?]+)\?[^\s":]*`)
+// query and fragment, in which blob stores put signatures.
+var urlSecrets = regexp.MustCompile(`(https?://)(?:[^/\s"@?#]*@)?([^\s"?#]*)(?:[?#](?:[^\s":]|:[^\s"])*)?`)
 
-// redacted is an error whose text shows no secret part of a URL.
+// redacted is an error of a request, whose text a registry may have a hand in.
+// It is one line, and shows no secret part of a URL.
 type redacted struct{ error }
 
-func (r redacted) Error() string { return urlSecrets.ReplaceAllString(r.error.Error(), "$1$2") }
+func (r redacted) Error() string {
+	return fault.OneLine(urlSecrets.ReplaceAllString(r.error.Error(), "$1$2"))
+}
+
 func (r redacted) Unwrap() error { return r.error }
 
 // failed prepares the error of a request. Where the context has ended, its

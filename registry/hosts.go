@@ -6,7 +6,13 @@ package registry
 import (
 	"context"
 	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/containerd/containerd/v2/core/remotes/docker"
@@ -14,6 +20,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/pelletier/go-toml/v2"
 
 	"github.com/cosignkit/cosignkit/internal/fault"
 	"github.com/cosignkit/cosignkit/verify"
@@ -54,20 +61,34 @@ func DockerCredentials() func(host string) (username, secret string, err error) 
 // connections, the tokens, and the knowledge of who speaks plain HTTP.
 func (c *Client) registryHosts(host string) ([]docker.RegistryHost, error) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if hosts, ok := c.hosts[host]; ok {
+	hosts, ok := c.hosts[host]
+	c.mu.Unlock()
+	if ok {
 		return slices.Clone(hosts), nil
 	}
-	configure := c.config.Hosts
-	if configure == nil {
-		configure = c.configuredHosts
-	}
-	hosts, err := configure(host)
+	hosts, err := c.makeHosts(host)
 	if err != nil {
 		return nil, fault.New(verify.ErrMisconfigured, "configure registry", host, "", err)
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if first, ok := c.hosts[host]; ok {
+		return slices.Clone(first), nil // another goroutine was faster
+	}
 	c.hosts[host] = hosts
 	return slices.Clone(hosts), nil
+}
+
+func (c *Client) makeHosts(host string) ([]docker.RegistryHost, error) {
+	if c.config.Hosts == nil {
+		return c.configuredHosts(host)
+	}
+	hosts, err := c.config.Hosts(host)
+	guarded := make([]docker.RegistryHost, 0, len(hosts))
+	for _, h := range hosts {
+		guarded = append(guarded, guard(h, nil))
+	}
+	return guarded, err
 }
 
 func (c *Client) configuredHosts(host string) ([]docker.RegistryHost, error) {
@@ -95,37 +116,74 @@ func (c *Client) configuredHosts(host string) ([]docker.RegistryHost, error) {
 func (c *Client) loadHosts(host string, insecure *tls.Config) ([]docker.RegistryHost, error) {
 	options := config.HostOptions{
 		HostDir:      c.hostDir,
-		Credentials:  c.config.Credentials,
 		DefaultTLS:   insecure,
-		UpdateClient: keepConnections,
-		AuthorizerOpts: []docker.AuthorizerOpt{
-			docker.WithAuthHeader(c.header()),
-		},
+		UpdateClient: c.keepConnections,
 	}
 	if insecure != nil {
 		options.DefaultScheme = "http"
 	}
-	return config.ConfigureHosts(c.quiet(context.Background()), options)(host)
+	hosts, err := config.ConfigureHosts(c.quiet(context.Background()), options)(host)
+	if err != nil {
+		return nil, err
+	}
+	for i, h := range hosts {
+		client := h.Client
+		header := c.header()
+		if header == nil {
+			header = http.Header{}
+		}
+		maps.Copy(header, h.Header)
+		hosts[i] = guard(h, func() docker.Authorizer {
+			return docker.NewDockerAuthorizer(
+				docker.WithAuthClient(client), docker.WithAuthHeader(header), docker.WithAuthCreds(c.config.Credentials))
+		})
+	}
+	return hosts, nil
 }
 
 // keepConnections keeps as many connections to a host as are used at a time.
 // The standard library keeps two, and would close the others after each
 // request.
-func keepConnections(client *http.Client) error {
+func (c *Client) keepConnections(client *http.Client) error {
 	if transport, ok := client.Transport.(*http.Transport); ok {
 		transport.MaxIdleConnsPerHost = parallelFetches
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.transports = append(c.transports, transport)
 	}
 	return nil
 }
 
+// hostDir finds the directory of a registry. containerd passes over a hosts.toml
+// that it cannot parse, and asks the registry itself in the place of the mirror
+// that is named there.
 func (c *Client) hostDir(host string) (string, error) {
 	for _, dir := range c.config.HostsDirs {
 		found, err := config.HostDirFromRoot(dir)(host)
-		if err == nil && found != "" || err != nil && !errdefs.IsNotFound(err) {
-			return found, err
+		if errdefs.IsNotFound(err) || err == nil && found == "" {
+			continue
 		}
+		if err != nil {
+			return "", err
+		}
+		return found, checkTOML(filepath.Join(found, "hosts.toml"))
 	}
 	return "", errdefs.ErrNotFound
+}
+
+func checkTOML(name string) error {
+	b, err := os.ReadFile(name) //nolint:gosec // below a directory of the caller's
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	var parsed map[string]any
+	if err == nil {
+		err = toml.Unmarshal(b, &parsed)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
 }
 
 func (c *Client) header() http.Header {

@@ -5,8 +5,10 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
+	"strings"
 
 	"github.com/containerd/log"
 	"github.com/sirupsen/logrus"
@@ -29,6 +31,9 @@ func (c *Client) quiet(ctx context.Context) context.Context {
 	return log.WithLogger(ctx, logrus.NewEntry(logger))
 }
 
+// ownContext is quiet for the requests that this package makes for itself.
+func (c *Client) ownContext(ctx context.Context) context.Context { return own(c.quiet(ctx)) }
+
 type slogHook struct{ log *slog.Logger }
 
 func (slogHook) Levels() []logrus.Level { return logrus.AllLevels }
@@ -38,12 +43,22 @@ func (slogHook) Levels() []logrus.Level { return logrus.AllLevels }
 func (h slogHook) Fire(e *logrus.Entry) error {
 	attrs := make([]any, 0, 2*len(e.Data))
 	for k, v := range e.Data {
+		// Headers can be credentials, also those of a host's configuration.
+		if strings.Contains(k, ".header.") {
+			continue
+		}
+		switch value := v.(type) {
+		case error:
+			v = redacted{value}.Error()
+		case string:
+			v = redacted{errors.New(value)}.Error()
+		}
 		attrs = append(attrs, slog.Any(k, v))
 	}
 	ctx := e.Context
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	h.log.DebugContext(ctx, e.Message, attrs...)
+	h.log.DebugContext(ctx, redacted{errors.New(e.Message)}.Error(), attrs...)
 	return nil
 }

@@ -49,7 +49,7 @@ func (c *Client) Pull(ctx context.Context, cd *containerd.Client, ref string, ve
 	// recorded then is not what was verified.
 	if got, want := image.Target().Digest, result.Image.Target.Digest; got != want {
 		err := fmt.Errorf("%w: recorded as %s, verified %s", errContent, got, want)
-		if remove := cd.ImageService().Delete(ctx, image.Name()); remove != nil {
+		if remove := cd.ImageService().Delete(context.WithoutCancel(ctx), image.Name()); remove != nil {
 			err = fmt.Errorf("%w; and the record could not be removed: %w", err, remove)
 		}
 		return nil, result, fault.New(verify.ErrRejected, opPull, name.String(), "record", err)

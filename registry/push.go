@@ -34,7 +34,7 @@ import (
 func (c *Client) Push(ctx context.Context, cd *containerd.Client, ref string, target ocispec.Descriptor, signer signing.Signer, remoteOpts []containerd.RemoteOpt, opts ...SignOption) ([]Attached, error) {
 	name, err := normalize(ref)
 	if err == nil {
-		err = checkDescriptor(target)
+		err = checkTarget(target)
 	}
 	if d, ok := name.(reference.Digested); err == nil && ok && d.Digest() != target.Digest {
 		err = fmt.Errorf("it names another digest than the image, %s", target.Digest)
@@ -104,8 +104,12 @@ func (p *signingPusher) Push(ctx context.Context, desc ocispec.Descriptor) (cont
 	if desc.Digest != p.root {
 		return p.content.Push(p.resolver.client.quiet(ctx), desc)
 	}
-	if desc.Size > limits.Manifest {
-		return nil, fault.New(verify.ErrMisconfigured, opPush, p.ref, "", limits.Exceeded("manifest in bytes", limits.Manifest))
+	err := checkTarget(desc)
+	if err == nil && desc.Size > limits.Manifest {
+		err = limits.Exceeded("manifest in bytes", limits.Manifest)
+	}
+	if err != nil {
+		return nil, fault.New(verify.ErrMisconfigured, opPush, p.ref, "", err)
 	}
 	now := time.Now()
 	return &rootWriter{pusher: p, desc: desc, started: now, updated: now}, nil
@@ -114,11 +118,11 @@ func (p *signingPusher) Push(ctx context.Context, desc ocispec.Descriptor) (cont
 // finish runs when the content of the root is complete and everything that it
 // refers to is in the registry.
 func (p *signingPusher) finish(ctx context.Context, desc ocispec.Descriptor, b []byte) error {
-	ctx = p.resolver.client.quiet(ctx)
+	ctx = p.resolver.client.ownContext(ctx)
 	if err := p.pushRoot(ctx, desc, b); err != nil {
 		return fault.New(kindOf(err), opPush, p.ref, "manifest by digest", err)
 	}
-	if _, err := p.resolver.client.signTarget(ctx, p.repository, desc, p.resolver.signer, p.resolver.options); err != nil {
+	if _, err := p.resolver.client.signTarget(ctx, p.repository, desc, p.resolver.signer, p.resolver.signOptions); err != nil {
 		return p.leftBehind("sign", err)
 	}
 	if p.tag == "" {
@@ -151,7 +155,7 @@ func (p *signingPusher) pushRoot(ctx context.Context, desc ocispec.Descriptor, b
 // repository: behind a resolver of the caller's, the tracker may remember
 // another one.
 func (p *signingPusher) ensureRoot(ctx context.Context, desc ocispec.Descriptor, b []byte) error {
-	if p.hosts != nil && p.resolver.client.config.Tracker == nil {
+	if p.hosts != nil {
 		return nil
 	}
 	return p.push(ctx, p.digest(desc.Digest), desc, b)

@@ -34,7 +34,8 @@ import (
 // RemoteResolver makes go-containerregistry's remote package the transport of a
 // [Client], through [Config.Resolver], for tools that configure registries with
 // its options. Images can be of any size when they are pulled; what is pushed
-// is held in memory blob by blob, which suits signatures and small images.
+// is held in memory blob by blob, which suits signatures and small images. Of a
+// list of referrers in several pages that package reads the first.
 func RemoteResolver(nameOpts []name.Option, opts ...remote.Option) remotes.Resolver {
 	// The package appends to the options that it is given.
 	return remoteResolver{slices.Clip(slices.Clone(nameOpts)), slices.Clip(slices.Clone(opts))}
@@ -162,10 +163,21 @@ func isManifest(mediaType string) bool {
 	return images.IsManifestType(mediaType) || images.IsIndexType(mediaType)
 }
 
+// isContent reports whether a request was for content, as opposed to a ping or a
+// token, whose 404 says nothing about content.
+func isContent(req *http.Request) bool {
+	if req == nil || req.URL == nil {
+		return false
+	}
+	return slices.ContainsFunc([]string{"/manifests/", "/blobs/", "/referrers/"}, func(part string) bool {
+		return strings.Contains(req.URL.Path, part)
+	})
+}
+
 // notFound gives a 404 the meaning that it has for containerd.
 func notFound(err error) error {
 	var answer *transport.Error
-	if errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound {
+	if errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound && isContent(answer.Request) {
 		return fmt.Errorf("%w: %w", errdefs.ErrNotFound, err)
 	}
 	return err

@@ -39,8 +39,8 @@ func TestRequests(t *testing.T) {
 		sign, verify int
 	}{
 		{"bundle, referrers API", true, signing.Bundle, 12, 6},
-		{"bundle, referrers tag", false, signing.Bundle, 17, 7},
-		{"legacy", true, signing.Legacy, 13, 6},
+		{"bundle, referrers tag", false, signing.Bundle, 16, 6},
+		{"legacy", true, signing.Legacy, 12, 5},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

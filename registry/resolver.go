@@ -6,6 +6,9 @@ package registry
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"sync"
 
 	"github.com/containerd/containerd/v2/core/remotes"
 	"github.com/containerd/containerd/v2/core/transfer"
@@ -23,44 +26,77 @@ import (
 // fetches by digest like any other. It does not push. Without a verifier every
 // Resolve fails. One resolver serves any number of references.
 func (c *Client) VerifyingResolver(verifier verify.Verifier, opts ...VerifyOption) remotes.Resolver {
-	return &verifyingResolver{client: c, source: c.pullSource(), verifier: verifier, options: makeVerifyOptions(opts)}
+	return &verifyingResolver{plainResolver: plainResolver{client: c}, verifier: verifier, options: makeVerifyOptions(opts)}
 }
 
 type verifyingResolver struct {
-	client   *Client
-	source   source
+	plainResolver
 	verifier verify.Verifier
 	options  verifyOptions
 }
 
-var _ remotes.ResolverWithOptions = (*verifyingResolver)(nil)
-
 func (r *verifyingResolver) Resolve(ctx context.Context, ref string) (string, ocispec.Descriptor, error) {
 	name, err := reference.ParseNormalizedNamed(ref)
-	if err == nil && reference.IsNameOnly(name) {
+	switch {
+	case err != nil:
+	case reference.IsNameOnly(name):
 		err = errors.New("neither tag nor digest")
+	case name.String() != ref:
+		// The fetcher would take a short name for a host.
+		err = fmt.Errorf("not in full, want %s", name)
 	}
 	if err != nil {
 		return "", ocispec.Descriptor{}, fault.New(verify.ErrMisconfigured, opVerify, ref, "reference", err)
 	}
-	result, err := r.client.resolveAndVerify(ctx, r.source, name, r.verifier, r.options)
+	result, err := r.client.resolveAndVerify(ctx, r.client.pullSource(), name, r.verifier, r.options)
 	if err != nil {
 		return "", ocispec.Descriptor{}, err
 	}
 	return ref, result.Image.Target, nil
 }
 
-func (r *verifyingResolver) Fetcher(ctx context.Context, ref string) (remotes.Fetcher, error) {
-	return r.source.resolver.Fetcher(r.client.quiet(ctx), ref)
+func (r *verifyingResolver) Pusher(_ context.Context, ref string) (remotes.Pusher, error) {
+	return nil, fault.New(verify.ErrMisconfigured, opPush, ref, "", errors.New("a verifying resolver does not push"))
 }
 
-func (r *verifyingResolver) Pusher(_ context.Context, ref string) (remotes.Pusher, error) {
-	return nil, fault.New(verify.ErrMisconfigured, "push", ref, "", errors.New("a verifying resolver does not push"))
+// plainResolver is a resolver along the network path of a client. It may serve
+// several pulls at once, each of which sets options and expects them to hold
+// for its own fetcher.
+type plainResolver struct {
+	client *Client
+
+	mu      sync.Mutex
+	options []transfer.ImageResolverOption
+}
+
+var _ remotes.ResolverWithOptions = (*plainResolver)(nil)
+
+func (r *plainResolver) Resolve(ctx context.Context, ref string) (string, ocispec.Descriptor, error) {
+	return r.client.pullSource().resolver.Resolve(r.client.quiet(ctx), ref)
+}
+
+func (r *plainResolver) Fetcher(ctx context.Context, ref string) (remotes.Fetcher, error) {
+	resolver := r.client.pullSource().resolver
+	if r.client.config.Resolver == nil {
+		r.mu.Lock()
+		setOptions(resolver, r.options)
+		r.mu.Unlock()
+	}
+	return resolver.Fetcher(r.client.quiet(ctx), ref)
+}
+
+func (r *plainResolver) Pusher(ctx context.Context, ref string) (remotes.Pusher, error) {
+	return r.client.pushSource().resolver.Pusher(r.client.quiet(ctx), ref)
 }
 
 // SetOptions implements remotes.ResolverWithOptions.
-func (r *verifyingResolver) SetOptions(opts ...transfer.ImageResolverOption) {
-	setOptions(r.source.resolver, opts)
+func (r *plainResolver) SetOptions(opts ...transfer.ImageResolverOption) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.options = slices.Clone(opts)
+	if r.client.config.Resolver != nil {
+		setOptions(r.client.config.Resolver, opts)
+	}
 }
 
 func setOptions(resolver remotes.Resolver, opts []transfer.ImageResolverOption) {
@@ -77,29 +113,13 @@ func setOptions(resolver remotes.Resolver, opts []transfer.ImageResolverOption) 
 // Without a signer every Pusher fails. It resolves and fetches like
 // [Client.Resolver]. One resolver serves any number of images.
 func (c *Client) SigningResolver(signer signing.Signer, opts ...SignOption) remotes.Resolver {
-	return &signingResolver{client: c, source: c.pullSource(), signer: signer, options: makeSignOptions(opts)}
+	return &signingResolver{plainResolver: plainResolver{client: c}, signer: signer, signOptions: makeSignOptions(opts)}
 }
 
 type signingResolver struct {
-	client  *Client
-	source  source
-	signer  signing.Signer
-	options signOptions
-}
-
-var _ remotes.ResolverWithOptions = (*signingResolver)(nil)
-
-func (r *signingResolver) Resolve(ctx context.Context, ref string) (string, ocispec.Descriptor, error) {
-	return r.source.resolver.Resolve(r.client.quiet(ctx), ref)
-}
-
-func (r *signingResolver) Fetcher(ctx context.Context, ref string) (remotes.Fetcher, error) {
-	return r.source.resolver.Fetcher(r.client.quiet(ctx), ref)
-}
-
-// SetOptions implements remotes.ResolverWithOptions.
-func (r *signingResolver) SetOptions(opts ...transfer.ImageResolverOption) {
-	setOptions(r.source.resolver, opts)
+	plainResolver
+	signer      signing.Signer
+	signOptions signOptions
 }
 
 // Pusher returns a pusher for the image that ref names with its digest, as
@@ -116,7 +136,7 @@ func (r *signingResolver) Pusher(ctx context.Context, ref string) (remotes.Pushe
 	if !ok {
 		return nil, fault.New(verify.ErrMisconfigured, opPush, ref, "reference", errors.New("no digest to sign"))
 	}
-	if err := preflight(ctx, r.signer, r.options.request(name)); err != nil {
+	if err := preflight(ctx, r.signer, r.signOptions.request(name)); err != nil {
 		return nil, fault.New(verify.ErrInconclusive, opPush, ref, "preflight", err)
 	}
 	p := &signingPusher{

@@ -15,12 +15,14 @@ import (
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/core/remotes"
 	"github.com/containerd/containerd/v2/core/remotes/docker"
-	"github.com/containerd/containerd/v2/pkg/reference"
 	"github.com/containerd/errdefs"
+	distribution "github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/cosignkit/cosignkit/internal/fault"
 	"github.com/cosignkit/cosignkit/internal/limits"
+	"github.com/cosignkit/cosignkit/verify"
 )
 
 // source is one way to registries. It serves one operation, so that the upload
@@ -31,37 +33,32 @@ type source struct {
 	// hosts is nil behind a resolver of the caller's.
 	hosts  docker.RegistryHosts
 	header http.Header
-	// single returns a source that asks only the i-th host.
-	single func(i int) source
 }
 
 // pullSource reads from mirrors first.
-func (c *Client) pullSource() source { return c.newSource(nil) }
+func (c *Client) pullSource() source { return c.newSource(c.registryHosts) }
 
-// pushSource writes to, and reads from, the hosts that are pushed to: what is
-// to be merged with must not come from a mirror that lags behind.
+// pushSource writes to, and reads from, the host that is pushed to: what is to
+// be merged with must not come from a mirror that lags behind.
 func (c *Client) pushSource() source {
-	return c.newSource(func(hosts []docker.RegistryHost) []docker.RegistryHost {
+	return c.newSource(func(registry string) ([]docker.RegistryHost, error) {
+		hosts, err := c.registryHosts(registry)
+		if err != nil {
+			return nil, err
+		}
 		for _, host := range hosts {
 			if host.Capabilities.Has(docker.HostCapabilityPush) {
 				host.Capabilities |= docker.HostCapabilityResolve | docker.HostCapabilityPull
-				return []docker.RegistryHost{host}
+				return []docker.RegistryHost{host}, nil
 			}
 		}
-		return nil
+		return nil, fault.New(verify.ErrMisconfigured, opPush, registry, "", errNoHost)
 	})
 }
 
-func (c *Client) newSource(choose func([]docker.RegistryHost) []docker.RegistryHost) source {
+func (c *Client) newSource(hosts docker.RegistryHosts) source {
 	if c.config.Resolver != nil {
 		return source{resolver: c.config.Resolver}
-	}
-	hosts := func(host string) ([]docker.RegistryHost, error) {
-		all, err := c.registryHosts(host)
-		if err != nil || choose == nil {
-			return all, err
-		}
-		return choose(all), nil
 	}
 	return source{
 		hosts:  hosts,
@@ -69,83 +66,47 @@ func (c *Client) newSource(choose func([]docker.RegistryHost) []docker.RegistryH
 		resolver: docker.NewResolver(docker.ResolverOptions{
 			Hosts:   hosts,
 			Headers: c.header(),
-			Tracker: c.config.Tracker,
+			Tracker: newTracker(c.config.Tracker),
 		}),
-		single: func(i int) source {
-			return c.newSource(func(all []docker.RegistryHost) []docker.RegistryHost {
-				if choose != nil {
-					all = choose(all)
-				}
-				return all[i : i+1]
-			})
-		},
 	}
 }
 
-// resolve returns the descriptor that ref stands for.
-func (s source) resolve(ctx context.Context, ref string) (ocispec.Descriptor, error) {
-	_, desc, err := s.resolver.Resolve(ctx, ref)
+// tracker decides by itself what was uploaded, and tells the caller's: that one
+// may remember, by digest alone, what went to another repository.
+type tracker struct {
+	docker.StatusTrackLocker
+	told docker.StatusTracker
+}
+
+func newTracker(told docker.StatusTracker) docker.StatusTracker {
+	if told == nil {
+		return docker.NewInMemoryTracker()
+	}
+	return tracker{docker.NewInMemoryTracker(), told}
+}
+
+func (t tracker) SetStatus(ref string, status docker.Status) {
+	t.StatusTrackLocker.SetStatus(ref, status)
+	t.told.SetStatus(ref, status)
+}
+
+// resolve returns the descriptor that name stands for.
+func (s source) resolve(ctx context.Context, name distribution.Named) (ocispec.Descriptor, error) {
+	_, desc, err := s.resolver.Resolve(ctx, name.String())
 	if err != nil {
 		return ocispec.Descriptor{}, failed(ctx, err)
 	}
-	return desc, checkDescriptor(desc)
+	if err := checkTarget(desc); err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	if d, ok := name.(distribution.Digested); ok && d.Digest() != desc.Digest {
+		return ocispec.Descriptor{}, fmt.Errorf("%w: %s resolves to %s", errContent, name, desc.Digest)
+	}
+	// Nothing but these three is of any use, and all else is the registry's.
+	return ocispec.Descriptor{MediaType: desc.MediaType, Digest: desc.Digest, Size: desc.Size}, nil
 }
 
 var errNoHost = errors.New("no host of the registry is configured to answer this")
-
-// lookUp is resolve for what need not exist. It asks the hosts one by one,
-// because a resolver that is given several reports the first that has nothing
-// in the place of a later one that could not answer. ErrNotFound means that
-// every host said so.
-func (s source) lookUp(ctx context.Context, ref string) (ocispec.Descriptor, error) {
-	hosts, err := s.resolvingHosts(ref)
-	if err != nil {
-		return ocispec.Descriptor{}, err
-	}
-	if len(hosts) <= 1 {
-		return s.resolve(ctx, ref)
-	}
-	var unanswered error
-	for _, i := range hosts {
-		desc, err := s.single(i).resolve(ctx, ref)
-		if err == nil {
-			return desc, nil
-		}
-		if !isNotFound(err) && unanswered == nil {
-			unanswered = err
-		}
-	}
-	if unanswered == nil {
-		unanswered = errdefs.ErrNotFound
-	}
-	return ocispec.Descriptor{}, unanswered
-}
-
-// resolvingHosts returns the positions of the hosts that may turn a tag into a
-// digest; none means that the resolver is the caller's.
-func (s source) resolvingHosts(ref string) ([]int, error) {
-	if s.hosts == nil {
-		return nil, nil
-	}
-	spec, err := reference.Parse(ref)
-	if err != nil {
-		return nil, err
-	}
-	all, err := s.hosts(spec.Hostname())
-	if err != nil {
-		return nil, err
-	}
-	var resolving []int
-	for i, host := range all {
-		if host.Capabilities.Has(docker.HostCapabilityPull | docker.HostCapabilityResolve) {
-			resolving = append(resolving, i)
-		}
-	}
-	if len(resolving) == 0 {
-		return nil, errNoHost
-	}
-	return resolving, nil
-}
 
 // fetch returns the content of desc, which must match it. The descriptor is not
 // trusted; its size is checked against limit before anything is asked for.
@@ -158,6 +119,9 @@ func (s source) fetch(ctx context.Context, ref string, desc ocispec.Descriptor, 
 	}
 	// URLs would have the fetcher ask a host of the registry's choice.
 	desc = ocispec.Descriptor{MediaType: desc.MediaType, Digest: desc.Digest, Size: desc.Size}
+	// Ends what containerd's decoders of compressed answers would leave open.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	fetcher, err := s.resolver.Fetcher(ctx, ref)
 	if err != nil {
 		return nil, failed(ctx, err)
@@ -186,6 +150,17 @@ func checkDescriptor(desc ocispec.Descriptor) error {
 	}
 	if desc.Size < 0 {
 		return fmt.Errorf("%w: negative size", errContent)
+	}
+	return nil
+}
+
+// checkTarget is checkDescriptor for what can be an image.
+func checkTarget(desc ocispec.Descriptor) error {
+	if err := checkDescriptor(desc); err != nil {
+		return err
+	}
+	if !isManifest(desc.MediaType) {
+		return fmt.Errorf("%w: media type %.128q is not that of an image", errContent, desc.MediaType)
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/containerd/containerd/v2/core/images"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -54,7 +55,7 @@ func (r repository) mergeTag(ctx context.Context, tag string, s shared) error {
 		if err := sleep(ctx, settle+rand.N(settle/2)); err != nil { //nolint:gosec // not a secret
 			return err
 		}
-		current, _, err := r.readTag(ctx, tag)
+		current, err := r.readTag(ctx, tag)
 		if err != nil {
 			return err
 		}
@@ -77,7 +78,7 @@ func (r repository) mergeOnce(ctx context.Context, tag string, s shared) (took t
 	ready := map[digest.Digest]bool{}
 	for {
 		start := time.Now()
-		current, _, err := r.readTag(ctx, tag)
+		current, err := r.readTag(ctx, tag)
 		if err != nil {
 			return 0, err
 		}
@@ -114,8 +115,11 @@ func (x *referrersIndex) merge(current []byte) (*document, error) {
 		MediaType: ocispec.MediaTypeImageIndex,
 	}
 	if current != nil {
+		if _, err := parseIndex(current); err != nil { // which counts before it allocates
+			return nil, err
+		}
 		if err := json.Unmarshal(current, &index); err != nil {
-			return nil, fmt.Errorf("the referrers tag does not hold an index: %w", err)
+			return nil, err
 		}
 		if index.MediaType != ocispec.MediaTypeImageIndex && index.MediaType != "" {
 			return nil, fmt.Errorf("the referrers tag holds a %.128q, want an index", index.MediaType)
@@ -125,11 +129,11 @@ func (x *referrersIndex) merge(current []byte) (*document, error) {
 	index.Manifests, changed = union(index.Manifests, append(x.seen, x.add), func(a, b ocispec.Descriptor) bool {
 		return a.Digest == b.Digest
 	})
-	// An entry that names another artifact type is not found by readers that
-	// filter.
+	// An entry with another size cannot be read, and one with another artifact
+	// type is not found by readers that filter.
 	for i, d := range index.Manifests {
-		if d.Digest == x.add.Digest && d.ArtifactType != x.add.ArtifactType {
-			index.Manifests[i].ArtifactType, changed = x.add.ArtifactType, true
+		if d.Digest == x.add.Digest && (d.ArtifactType != x.add.ArtifactType || d.Size != x.add.Size || d.MediaType != x.add.MediaType) {
+			index.Manifests[i], changed = x.add, true
 		}
 	}
 	x.seen = slices.Clone(index.Manifests)
@@ -162,14 +166,21 @@ func (x *signatureManifest) merge(current []byte) (*document, error) {
 		MediaType: ocispec.MediaTypeImageManifest,
 	}
 	if current != nil {
+		if _, err := parseManifest(current); err != nil { // which counts before it allocates
+			return nil, err
+		}
 		if err := json.Unmarshal(current, &m); err != nil {
-			return nil, fmt.Errorf("the signature tag does not hold a manifest: %w", err)
+			return nil, err
+		}
+		if !images.IsManifestType(m.MediaType) && m.MediaType != "" {
+			return nil, fmt.Errorf("the signature tag holds a %.128q, want a manifest", m.MediaType)
 		}
 		x.last = describe(ocispec.MediaTypeImageManifest, current)
 	}
 	var changed bool
 	m.Layers, changed = union(m.Layers, append(x.seen, x.add), func(a, b ocispec.Descriptor) bool {
-		return a.Digest == b.Digest && a.Annotations[signatureAnnotation] == b.Annotations[signatureAnnotation]
+		return a.Digest == b.Digest && a.Size == b.Size && a.MediaType == b.MediaType &&
+			a.Annotations[signatureAnnotation] == b.Annotations[signatureAnnotation]
 	})
 	x.seen = slices.Clone(m.Layers)
 	if !changed {

@@ -21,6 +21,9 @@ func TestCopyNew(t *testing.T) {
 	if err := copyNew(temp, name); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("copying a file that is missing: %v", err)
 	}
+	if err := placeNew(temp, name); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("placing a file that is missing: %v", err)
+	}
 	if err := os.WriteFile(temp, []byte("first"), 0o600); err != nil {
 		t.Fatal(err)
 	}

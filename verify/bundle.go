@@ -46,7 +46,7 @@ func (v *validated) verifyBundle(ctx context.Context, image Image, b []byte) (po
 	if err != nil {
 		return policyKey{}, Claims{}, err
 	}
-	key, err := v.anyKey(func(key policyKey) error {
+	key, err := v.anyKey(ctx, func(key policyKey) error {
 		_, err := cosign.VerifyNewBundle(ctx, &cosign.CheckOpts{
 			TrustedMaterial: &root.BaseTrustedMaterial{},
 			SigVerifier:     key.verifiers,

@@ -41,7 +41,7 @@ func (v *validated) verifyLegacy(ctx context.Context, image Image, c Candidate) 
 	if err != nil {
 		return policyKey{}, Claims{}, err
 	}
-	key, err := v.anyKey(func(key policyKey) error {
+	key, err := v.anyKey(ctx, func(key policyKey) error {
 		_, err := cosign.VerifyImageSignature(ctx, signed, hash, &cosign.CheckOpts{
 			SigVerifier:   key.verifiers,
 			ClaimVerifier: cosign.SimpleClaimVerifier,

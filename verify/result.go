@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"unicode"
 
 	"github.com/distribution/reference"
 
@@ -137,7 +136,7 @@ func (r *Result) reason(signers, threshold int) error {
 	var failed []string
 	for _, s := range r.Signatures {
 		if s.Err != nil {
-			failed = append(failed, fmt.Sprintf("%s: %s", s.Origin, oneLine(s.Err)))
+			failed = append(failed, fmt.Sprintf("%s: %s", s.Origin, fault.OneLine(s.Err.Error())))
 		}
 	}
 	head := "no signature is acceptable"
@@ -151,21 +150,6 @@ func (r *Result) reason(signers, threshold int) error {
 		return errors.New(head)
 	}
 	return fmt.Errorf("%s: %s", head, strings.Join(failed, "; "))
-}
-
-// oneLine renders an error whose text a registry may control.
-func oneLine(err error) string {
-	const most = 256
-	text := strings.Map(func(c rune) rune {
-		if unicode.IsControl(c) || unicode.In(c, unicode.Bidi_Control, unicode.Zl, unicode.Zp) {
-			return ' '
-		}
-		return c
-	}, err.Error())
-	if len(text) > most {
-		text = strings.ToValidUTF8(text[:most], "") + "…"
-	}
-	return text
 }
 
 // withDigest returns name with its digest, if any, replaced by d.

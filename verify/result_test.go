@@ -194,6 +194,7 @@ func TestImageString(t *testing.T) {
 	for want, image := range map[string]verify.Image{
 		repository + ":v1@" + theDigest: theImage(),
 		repository:                      {Name: repository},
+		"NO REFERENCE@" + theDigest:     {Name: "NO REFERENCE", Target: ocispec.Descriptor{Digest: theDigest}},
 		"x":                             {Name: "x", Target: ocispec.Descriptor{Digest: "sha256:00"}},
 		"y":                             {Name: "y", Target: ocispec.Descriptor{Digest: digest.Digest(strings.Repeat("0", 1<<20))}},
 	} {

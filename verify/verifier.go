@@ -87,7 +87,7 @@ func (o Origin) String() string {
 	if o.Source == "" {
 		o.Source = "candidate"
 	}
-	if o.Manifest == "" {
+	if o.Manifest.Validate() != nil {
 		return string(o.Source)
 	}
 	return fmt.Sprintf("%s %s layer %d", o.Source, o.Manifest, o.Layer)
@@ -180,9 +180,12 @@ func (v *validated) verifyOne(ctx context.Context, image Image, c Candidate) (s 
 // anyKey tries check with each key, and returns the key that satisfies it. The
 // error has every reason once: one key may fit and another thing be wrong, which
 // the reasons of the other keys must not hide.
-func (v *validated) anyKey(check func(policyKey) error) (policyKey, error) {
+func (v *validated) anyKey(ctx context.Context, check func(policyKey) error) (policyKey, error) {
 	var reasons []string
 	for _, key := range v.keys {
+		if err := ctx.Err(); err != nil {
+			return policyKey{}, err
+		}
 		err := check(key)
 		if err == nil {
 			return key, nil

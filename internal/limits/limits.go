@@ -22,6 +22,10 @@ const (
 	// larger ones on push.
 	Manifest = 4 << 20
 
+	// Referrer bounds the manifest of one referrer, which has one layer, or one
+	// for each signature in the OCI 1.1 form of legacy signatures.
+	Referrer = 1 << 20
+
 	// Bundle bounds one Sigstore bundle. A key-pair bundle is about 1 KiB, one
 	// with a certificate chain, log entry and timestamps about 12 KiB.
 	Bundle = 1 << 20
@@ -31,12 +35,12 @@ const (
 	Payload = 256 << 10
 
 	// Candidates bounds the signatures that are read for one image from one
-	// place. Pipelines that sign on every run are seen with a few hundred.
+	// place, and the length of every list of descriptors. Pipelines that sign on every run are seen with a few hundred.
 	Candidates = 2048
 
-	// TotalBytes bounds what is read from the registry for one verification,
-	// so that many candidates cannot each be as large as a single one may be.
-	TotalBytes = 64 << 20
+	// TotalBytes bounds what is read from one place for one verification, so
+	// that many candidates cannot each be as large as a single one may be.
+	TotalBytes = 32 << 20
 
 	// Annotations bounds the annotations of one signature, wanted or found.
 	Annotations = 256

@@ -1,0 +1,27 @@
+// Copyright The cosignkit Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package fault
+
+import (
+	"strings"
+	"unicode"
+)
+
+// maxText bounds the text that somebody else wrote in one of our messages.
+const maxText = 512
+
+// OneLine renders text that a registry may control: one line of bounded length
+// without control characters, which a terminal would obey.
+func OneLine(text string) string {
+	text = strings.Map(func(c rune) rune {
+		if unicode.IsControl(c) || unicode.In(c, unicode.Bidi_Control, unicode.Zl, unicode.Zp) {
+			return ' '
+		}
+		return c
+	}, strings.ToValidUTF8(text, "?"))
+	if len(text) > maxText {
+		text = strings.ToValidUTF8(text[:maxText], "") + "…"
+	}
+	return text
+}

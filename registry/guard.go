@@ -1,0 +1,199 @@
+// Copyright The cosignkit Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"sync"
+
+	"github.com/containerd/containerd/v2/core/remotes/docker"
+
+	"github.com/cosignkit/cosignkit/internal/limits"
+)
+
+// guard puts checks in the way of everything that goes to and comes from a
+// host. fresh makes the host's authorizer anew; nil keeps the one that it has.
+func guard(host docker.RegistryHost, fresh func() docker.Authorizer) docker.RegistryHost {
+	client := http.Client{}
+	if host.Client != nil {
+		client = *host.Client
+	}
+	transport := client.Transport
+	if transport == nil {
+		transport = http.DefaultTransport
+	}
+	client.Transport = guardedTransport{transport}
+	host.Client = &client
+	if fresh == nil && host.Authorizer != nil {
+		kept := host.Authorizer
+		fresh = func() docker.Authorizer { return kept }
+	}
+	if fresh != nil {
+		host.Authorizer = &guardedAuthorizer{fresh: fresh}
+	}
+	return host
+}
+
+// guardedAuthorizer makes containerd's authorizer fit to be kept and shared.
+// That one remembers for ever that a token could not be had, has those who wait
+// for another's token wait past the end of their context, races when two ask for
+// the same token, and passes no context to the function that returns
+// credentials.
+type guardedAuthorizer struct {
+	fresh func() docker.Authorizer
+
+	mu      sync.Mutex
+	current *oneAtATime
+}
+
+// oneAtATime is an authorizer that serves one caller at a time.
+type oneAtATime struct {
+	docker.Authorizer
+	turn chan struct{}
+}
+
+func (a *guardedAuthorizer) get() *oneAtATime {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.current == nil {
+		a.current = &oneAtATime{a.fresh(), make(chan struct{}, 1)}
+	}
+	return a.current
+}
+
+// forget has the next caller start anew, also if somebody still hangs in the
+// authorizer that failed.
+func (a *guardedAuthorizer) forget(failed *oneAtATime) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.current == failed {
+		a.current = nil
+	}
+}
+
+func (a *guardedAuthorizer) Authorize(ctx context.Context, req *http.Request) error {
+	inner := a.get()
+	// A request of its own: it may still be written to after ctx has ended.
+	probe := &http.Request{URL: req.URL, Header: http.Header{}}
+	if err := inner.do(ctx, func() error { return inner.Authorizer.Authorize(ctx, probe) }); err != nil {
+		a.forget(inner)
+		if req.Body != nil {
+			// The uploader writes to a body that will now not be sent.
+			_ = req.Body.Close()
+		}
+		return err
+	}
+	maps.Copy(req.Header, probe.Header)
+	return nil
+}
+
+func (a *guardedAuthorizer) AddResponses(ctx context.Context, responses []*http.Response) error {
+	inner := a.get()
+	err := inner.do(ctx, func() error { return inner.Authorizer.AddResponses(ctx, responses) })
+	if err != nil {
+		a.forget(inner)
+	}
+	return err
+}
+
+// do returns when f does or when ctx ends. An f that ignores ctx, such as a
+// credential helper that hangs, keeps its goroutine.
+func (o *oneAtATime) do(ctx context.Context, f func() error) error {
+	select {
+	case o.turn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	done := make(chan error, 1)
+	go func() {
+		defer func() { <-o.turn }()
+		done <- f()
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+type ownKey struct{}
+
+// own marks the requests that this package makes for itself, as opposed to those
+// that move an image. Their answers are small and are read into memory.
+func own(ctx context.Context) context.Context { return context.WithValue(ctx, ownKey{}, true) }
+
+// guardedTransport refuses answers that containerd's transport does not survive.
+type guardedTransport struct{ next http.RoundTripper }
+
+func (t guardedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	isOwn := req.Context().Value(ownKey{}) != nil
+	if isOwn {
+		req = req.Clone(req.Context())
+		req.Header.Set("Accept-Encoding", "identity")
+	}
+	resp, err := t.next.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkLocation(resp.Header.Get("Location")); err != nil {
+		_ = resp.Body.Close()
+		return nil, err
+	}
+	if isOwn {
+		// A few bytes can decompress to any number of them.
+		if e := resp.Header.Get("Content-Encoding"); e != "" && e != "identity" {
+			_ = resp.Body.Close()
+			return nil, fmt.Errorf("%w: content encoding %.32q", errContent, e)
+		}
+		resp.Body = &limitedBody{ReadCloser: resp.Body, left: limits.Manifest + 1}
+	}
+	return resp, nil
+}
+
+// CloseIdleConnections is what http.Client.CloseIdleConnections calls.
+func (t guardedTransport) CloseIdleConnections() {
+	if c, ok := t.next.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
+// checkLocation refuses an address for an upload that cannot be parsed again
+// once its path is decoded, which leaves containerd's uploader waiting for ever.
+func checkLocation(location string) error {
+	if location == "" {
+		return nil
+	}
+	u, err := url.Parse(location)
+	if err == nil {
+		_, err = url.Parse("https://host/" + u.Path)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: address of an upload", errContent)
+	}
+	return nil
+}
+
+// limitedBody fails where io.LimitReader would end.
+type limitedBody struct {
+	io.ReadCloser
+	left int64
+}
+
+func (b *limitedBody) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, limits.Exceeded("answer in bytes", limits.Manifest)
+	}
+	if int64(len(p)) > b.left {
+		p = p[:b.left]
+	}
+	n, err := b.ReadCloser.Read(p)
+	b.left -= int64(n)
+	return n, err
+}
