@@ -73,7 +73,7 @@ fuzz: ## each fuzz target for FUZZTIME, 10 s unless told
 
 .PHONY: interop
 interop: docker-registry ## against the cosign CLI v2 and v3, built here, and four registries (15 min, 3 min)
-	cd internal/e2e && $(GO) test -count=1 -timeout 30m -v ./interop/
+	cd internal/e2e/interop && $(GO) test -count=1 -timeout 30m -parallel 4
 
 .PHONY: e2e
 e2e: ## minictl and demo as programs; 16 goroutines and 4 processes sign one image, ROUNDS times (TIME)

@@ -164,5 +164,9 @@ func algorithmOf(public crypto.PublicKey) (signature.AlgorithmDetails, error) {
 	if err := keys.Check(public); err != nil {
 		return signature.AlgorithmDetails{}, err
 	}
-	return signature.GetDefaultAlgorithmDetails(public)
+	details, err := signature.GetDefaultAlgorithmDetails(public)
+	if err != nil {
+		return details, fmt.Errorf("no algorithm for a key of this kind and size: %w", err)
+	}
+	return details, nil
 }

@@ -164,7 +164,7 @@ func TestEnvelopesThatAreNotASignature(t *testing.T) {
 		"a good one":                    {func(object) {}, ""},
 		"a hint that names another key": {func(b object) { b["verificationMaterial"] = object{"publicKey": object{"hint": "other"}} }, ""},
 		"no hint":                       {func(b object) { b["verificationMaterial"] = object{"publicKey": object{}} }, ""},
-		"the id of another key":         {func(b object) { dsse(b)["signatures"].([]any)[0].(object)["keyid"] = "x" }, "accepted signatures"},
+		"the id of another key":         {func(b object) { dsse(b)["signatures"].([]any)[0].(object)["keyid"] = "x" }, "does not verify with the key"},
 		"media type with a parameter":   {func(b object) { b["mediaType"] = "application/vnd.dev.sigstore.bundle+json;version=0.3" }, ""},
 		"no media type":                 {func(b object) { delete(b, "mediaType") }, "media type"},
 		"another media type":            {func(b object) { b["mediaType"] = "application/json" }, "media type"},

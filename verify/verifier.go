@@ -190,15 +190,30 @@ func (v *validated) anyKey(ctx context.Context, check func(policyKey) error) (po
 		if err == nil {
 			return key, nil
 		}
-		if !slices.Contains(reasons, err.Error()) {
-			reasons = append(reasons, err.Error())
+		if reason := err.Error(); !isMismatch(reason) && !slices.Contains(reasons, reason) {
+			reasons = append(reasons, reason)
 		}
 	}
 	which := "the key"
 	if n := len(v.keys); n > 1 {
 		which = fmt.Sprintf("any of the %d keys", n)
 	}
+	if len(reasons) == 0 {
+		return policyKey{}, fmt.Errorf("does not verify with %s", which)
+	}
 	return policyKey{}, fmt.Errorf("does not verify with %s: %s", which, strings.Join(reasons, "; "))
+}
+
+// isMismatch recognises the words that the packages below have for a signature
+// that another key made, which say less than ours. A reason that goes on after
+// them, such as an envelope that is not well formed, is another one.
+func isMismatch(reason string) bool {
+	return slices.ContainsFunc([]string{
+		"accepted signatures do not match threshold, Found: 0, Expected 1", // DSSE
+		"invalid signature when validating ASN.1 encoded signature",        // ECDSA
+		"crypto/rsa: verification error",
+		"failed to verify signature", // Ed25519
+	}, func(words string) bool { return strings.HasSuffix(reason, words) })
 }
 
 func validDigest(d digest.Digest) error {
