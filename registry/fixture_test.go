@@ -45,7 +45,7 @@ type testRegistry struct {
 	intercept func(w http.ResponseWriter, r *http.Request, next http.Handler)
 }
 
-func newTestRegistry(t *testing.T, referrersAPI bool) *testRegistry {
+func newTestRegistry(t testing.TB, referrersAPI bool) *testRegistry {
 	t.Helper()
 	backend := gcrregistry.New(
 		gcrregistry.Logger(log.New(io.Discard, "", 0)),
@@ -116,7 +116,7 @@ func (r *testRegistry) digestOf(t *testing.T, repo, tag string) digest.Digest {
 	return digest.Digest(resp.Header.Get("Docker-Content-Digest"))
 }
 
-func newClient(t *testing.T, config registry.Config) *registry.Client {
+func newClient(t testing.TB, config registry.Config) *registry.Client {
 	t.Helper()
 	c, err := registry.New(config)
 	if err != nil {
@@ -191,7 +191,7 @@ func pushUnsigned(ctx context.Context, t *testing.T, c *registry.Client, cd *emb
 	}
 }
 
-func newKey(t *testing.T) *ecdsa.PrivateKey {
+func newKey(t testing.TB) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -200,7 +200,7 @@ func newKey(t *testing.T) *ecdsa.PrivateKey {
 	return key
 }
 
-func signerOf(t *testing.T, key crypto.Signer) signing.Signer {
+func signerOf(t testing.TB, key crypto.Signer) signing.Signer {
 	t.Helper()
 	s, err := signing.NewKeySigner(signing.KeySignerConfig{Key: key, SkipTransparencyLog: true})
 	if err != nil {
@@ -209,7 +209,7 @@ func signerOf(t *testing.T, key crypto.Signer) signing.Signer {
 	return s
 }
 
-func verifierOf(t *testing.T, keys ...crypto.Signer) verify.Verifier {
+func verifierOf(t testing.TB, keys ...crypto.Signer) verify.Verifier {
 	t.Helper()
 	p := verify.Policy{InsecureIgnoreTransparencyLog: true}
 	for _, key := range keys {

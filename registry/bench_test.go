@@ -1,0 +1,74 @@
+// Copyright The cosignkit Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package registry_test
+
+import (
+	"testing"
+
+	gcrname "github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"github.com/cosignkit/cosignkit/registry"
+	"github.com/cosignkit/cosignkit/signing"
+)
+
+// benchImage puts an image into a registry on loopback.
+func benchImage(b *testing.B, reg *testRegistry) string {
+	b.Helper()
+	image, err := random.Image(1<<20, 1)
+	if err != nil {
+		b.Fatal(err)
+	}
+	tag, err := gcrname.NewTag(reg.ref("app:v1"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := remote.Write(tag, image); err != nil {
+		b.Fatal(err)
+	}
+	return tag.String()
+}
+
+func BenchmarkVerify(b *testing.B) {
+	for _, form := range []signing.Form{signing.Bundle, signing.Legacy} {
+		b.Run(string(form), func(b *testing.B) {
+			reg := newTestRegistry(b, true)
+			c := newClient(b, registry.Config{})
+			key := newKey(b)
+			ref, verifier := benchImage(b, reg), verifierOf(b, key)
+			if _, err := c.Sign(b.Context(), ref, signerOf(b, key), registry.WithForm(form)); err != nil {
+				b.Fatal(err)
+			}
+			reg.record()
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := c.Verify(b.Context(), ref, verifier); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(len(reg.recorded()))/float64(b.N), "requests/op")
+		})
+	}
+}
+
+// BenchmarkSign signs in the form that needs no shared tag. Each signature is
+// one more referrer of the image, which the registry lists each time.
+func BenchmarkSign(b *testing.B) {
+	reg := newTestRegistry(b, true)
+	c := newClient(b, registry.Config{})
+	ref, signer := benchImage(b, reg), signerOf(b, newKey(b))
+	reg.record()
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		if n++; n%500 == 0 { // before the list is full
+			ref = benchImage(b, reg)
+		}
+		if _, err := c.Sign(b.Context(), ref, signer); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(len(reg.recorded()))/float64(b.N), "requests/op")
+}
