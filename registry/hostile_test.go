@@ -12,6 +12,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -154,6 +155,37 @@ func TestThrottledReferrersRespectRetryAfter(t *testing.T) {
 	})
 	if _, err := c.Verify(t.Context(), reg.ref("app:v1"), verifier); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestRetryAfterIsRespectedOnce: a registry that asks for patience again and
+// again, or for much of it, gets no more than one wait.
+func TestRetryAfterIsRespectedOnce(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]int64{"0": 2, "3600": 1, "-1": 1, "soon": 1, "99999999999999999999": 1, "": 1} {
+		t.Run(fmt.Sprintf("%q", value), func(t *testing.T) {
+			t.Parallel()
+			for _, place := range []string{"referrers API", "referrers tag", "signature tag"} {
+				reg, c, _, _ := signedImage(t, true, signing.Bundle)
+				var asked atomic.Int64
+				reg.onRequest(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+					if !lookUps[place](r) {
+						next.ServeHTTP(w, r)
+						return
+					}
+					asked.Add(1)
+					if value != "" {
+						w.Header().Set("Retry-After", value)
+					}
+					w.WriteHeader(http.StatusTooManyRequests)
+				})
+				_, err := c.Verify(t.Context(), reg.ref("app:v1"), verifierOf(t, newKey(t)))
+				wantFamily(t, err, verify.ErrInconclusive)
+				if n := asked.Load(); n != want {
+					t.Errorf("%s: asked %d times, want %d", place, n, want)
+				}
+			}
+		})
 	}
 }
 

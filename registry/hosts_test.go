@@ -11,6 +11,7 @@ import (
 	"io"
 	"log"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -321,6 +322,318 @@ func TestHostConfigurationThatCannotBeRead(t *testing.T) {
 	_, err := c.Verify(t.Context(), "registry.test/app:v1", verifierOf(t, newKey(t)))
 	wantFamily(t, err, verify.ErrMisconfigured)
 	wantText(t, err, "missing.crt")
+}
+
+// TestThrottledMirrorListIsInconclusive: what a mirror does not answer counts as not known,
+// whatever the registry itself lists.
+func TestThrottledMirrorListIsInconclusive(t *testing.T) {
+	t.Parallel()
+	for _, place := range []string{"referrers API", "referrers tag", "signature tag"} {
+		t.Run(place, func(t *testing.T) {
+			t.Parallel()
+			origin, _, verifier, _ := signedImage(t, true, signing.Bundle)
+			mirror := newTestRegistry(t, true)
+			mirror.failing(http.StatusTooManyRequests, lookUps[place])
+			c := newClient(t, registry.Config{HostsDirs: []string{hostsDir(t, "registry.test", fmt.Sprintf(
+				"server = %q\n[host.%q]\n", origin.url, mirror.url), nil)}})
+			if _, err := c.Verify(t.Context(), "registry.test/app:v1", verifier); err != nil {
+				t.Errorf("the signature at the origin is not found: %v", err)
+			}
+			_, err := c.Verify(t.Context(), "registry.test/app:v1", verifierOf(t, newKey(t)))
+			wantFamily(t, err, verify.ErrInconclusive)
+			wantText(t, err, "429")
+		})
+	}
+}
+
+// TestMirrorListsJunk: signatures are looked for at the origin also when the
+// mirror has an answer.
+func TestMirrorListsJunk(t *testing.T) {
+	t.Parallel()
+	for _, form := range forms {
+		t.Run(string(form), func(t *testing.T) {
+			t.Parallel()
+			origin, _, verifier, desc := signedImage(t, true, form)
+			mirror := newTestRegistry(t, true)
+			plain := newClient(t, registry.Config{})
+			cd, ctx := newStore(t)
+			// The same image, signed there by somebody else.
+			if _, err := plain.Push(ctx, cd.Client, mirror.ref("app:v1"), putImage(ctx, t, cd, "image"), signerOf(t, newKey(t)), nil, registry.WithForm(form)); err != nil {
+				t.Fatal(err)
+			}
+			if got := mirror.digestOf(t, "app", "v1"); got != desc.Digest {
+				t.Fatalf("the mirror has %s", got)
+			}
+			c := newClient(t, registry.Config{HostsDirs: []string{hostsDir(t, "registry.test", fmt.Sprintf(
+				"server = %q\n[host.%q]\n", origin.url, mirror.url), nil)}})
+			if _, err := c.Verify(ctx, "registry.test/app:v1", verifier); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestMirrorsAreToldWhomTheyStandFor: one that stands for several registries
+// goes by the parameter ns, also for docker.io, whose own host has another name.
+func TestMirrorsAreToldWhomTheyStandFor(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"docker.io", "registry.test"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			origin, _, verifier, desc := signedImage(t, true, signing.Both)
+			mirror := newTestRegistry(t, true)
+			c := newClient(t, registry.Config{HostsDirs: []string{hostsDir(t, name, fmt.Sprintf(
+				"server = %q\n[host.%q]\n", origin.url, mirror.url), nil)}})
+			// No reference to docker.io is to a repository of one element.
+			origin.onRequest(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+				r.URL.Path = strings.Replace(r.URL.Path, "/v2/library/", "/v2/", 1)
+				next.ServeHTTP(w, r)
+			})
+			if _, err := c.VerifyImage(t.Context(), verify.Image{Name: name + "/library/app:v1", Target: desc}, verifier); err != nil {
+				t.Fatal(err)
+			}
+			requests := mirror.recorded()
+			for _, want := range []string{"/referrers/", ".sig", "/manifests/" + tagOf(desc.Digest)} {
+				if !strings.Contains(strings.Join(requests, "\n"), want) {
+					t.Errorf("the mirror was not asked for %s", want)
+				}
+			}
+			for _, r := range requests {
+				if !strings.HasSuffix(r, "?ns="+name) {
+					t.Errorf("the mirror was asked %q", r)
+				}
+			}
+		})
+	}
+}
+
+// TestHostsWithoutTheReferrersCapability: capabilities in a hosts.toml are often
+// written down from before there were referrers.
+func TestHostsWithoutTheReferrersCapability(t *testing.T) {
+	t.Parallel()
+	t.Run("of no host, and so all that resolve are asked", func(t *testing.T) {
+		t.Parallel()
+		origin, _, verifier, _ := signedImage(t, true, signing.Bundle)
+		c := newClient(t, registry.Config{HostsDirs: []string{hostsDir(t, "registry.test", fmt.Sprintf(
+			"server = %q\ncapabilities = [\"pull\", \"resolve\", \"push\"]\n", origin.url), nil)}})
+		if _, err := c.Verify(t.Context(), "registry.test/app:v1", verifier); err != nil {
+			t.Error(err)
+		}
+		origin.failing(http.StatusTooManyRequests, lookUps["referrers API"])
+		_, err := c.Verify(t.Context(), "registry.test/app:v1", verifier)
+		wantFamily(t, err, verify.ErrInconclusive)
+		if _, err := c.Sign(t.Context(), "registry.test/app:v1", signerOf(t, newKey(t))); err == nil {
+			t.Error("signed without knowing where")
+		}
+	})
+	t.Run("of the mirror, which is not asked", func(t *testing.T) {
+		t.Parallel()
+		origin, _, verifier, _ := signedImage(t, true, signing.Bundle)
+		mirror := newTestRegistry(t, true)
+		c := newClient(t, registry.Config{HostsDirs: []string{hostsDir(t, "registry.test", fmt.Sprintf(
+			"server = %q\n[host.%q]\ncapabilities = [\"pull\", \"resolve\"]\n", origin.url, mirror.url), nil)}})
+		if _, err := c.Verify(t.Context(), "registry.test/app:v1", verifier); err != nil {
+			t.Error(err)
+		}
+		for _, r := range mirror.recorded() {
+			if strings.Contains(r, "/referrers/") {
+				t.Errorf("the mirror was asked %q", r)
+			}
+		}
+	})
+	t.Run("nor any other, is misconfigured", func(t *testing.T) {
+		t.Parallel()
+		origin, _, verifier, desc := signedImage(t, true, signing.Bundle)
+		c := newClient(t, registry.Config{HostsDirs: []string{hostsDir(t, "registry.test", fmt.Sprintf(
+			"server = %q\ncapabilities = [\"push\"]\n", origin.url), nil)}})
+		_, err := c.VerifyImage(t.Context(), verify.Image{Name: "registry.test/app:v1", Target: desc}, verifier)
+		wantFamily(t, err, verify.ErrMisconfigured)
+	})
+}
+
+// TestBrokenHostsTOMLIsMisconfigured: containerd passes over such a file, and
+// asks the registry itself in the place of the mirror that is named there.
+func TestBrokenHostsTOMLIsMisconfigured(t *testing.T) {
+	t.Parallel()
+	reg, _, verifier, _ := signedImage(t, true, signing.Bundle)
+	reg.record()
+	for name, toml := range map[string]string{
+		"an open list":      "[host.\"http://mirror.test\"]\ncapabilities = [\n",
+		"no TOML":           "<html>",
+		"a name twice":      "server = \"http://a.test\"\nserver = \"http://b.test\"\n",
+		"a server not text": "server = 1x\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newClient(t, registry.Config{HostsDirs: []string{hostsDir(t, strings.Replace(reg.host, ":", "_", 1)+"_", toml, nil)}})
+			_, err := c.Verify(t.Context(), reg.ref("app:v1"), verifier)
+			wantFamily(t, err, verify.ErrMisconfigured)
+			wantText(t, err, "hosts.toml")
+			_, err = c.Sign(t.Context(), reg.ref("app:v1"), signerOf(t, newKey(t)))
+			wantFamily(t, err, verify.ErrMisconfigured)
+		})
+	}
+	t.Cleanup(func() { // after the subtests
+		if got := reg.recorded(); len(got) > 0 {
+			t.Errorf("the registry itself was asked: %q", got)
+		}
+	})
+}
+
+// TestSecretsAreNotInLogsOrErrors has secrets in headers of hosts.toml, in
+// credentials, in a token and in the address of a blob store.
+func TestSecretsAreNotInLogsOrErrors(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{http.StatusOK, http.StatusForbidden} {
+		t.Run(fmt.Sprintf("the blob store answers %d", status), func(t *testing.T) {
+			t.Parallel()
+			reg, _, verifier, _ := signedImage(t, true, signing.Both)
+			reg.onRequest(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+				switch {
+				case r.URL.Path == "/token":
+					_, _ = io.WriteString(w, `{"token":"TOPSECRET-token","access_token":"TOPSECRET-token","expires_in":300}`)
+				case r.URL.Query().Get("X-Amz-Signature") != "" && status != http.StatusOK:
+					w.WriteHeader(status)
+				case r.URL.Query().Get("X-Amz-Signature") != "":
+					next.ServeHTTP(w, r)
+				case r.Header.Get("Authorization") != "Bearer TOPSECRET-token":
+					w.Header().Set("WWW-Authenticate", `Bearer realm="`+reg.url+`/token",service="test"`)
+					w.WriteHeader(http.StatusUnauthorized)
+				case r.Method == http.MethodGet && lookUps["signature blobs"](r):
+					http.Redirect(w, r, r.URL.Path+"?X-Amz-Date=10:00&X-Amz-Signature=TOPSECRET-signature", http.StatusTemporaryRedirect)
+				default:
+					next.ServeHTTP(w, r)
+				}
+			})
+			var mu sync.Mutex
+			var said strings.Builder
+			c := newClient(t, registry.Config{
+				HostsDirs: []string{hostsDir(t, "registry.test", fmt.Sprintf(
+					"server = %q\n[header]\nX-Api-Key = \"TOPSECRET-key\"\n", reg.url), nil)},
+				Credentials: func(string) (string, string, error) { return "me", "TOPSECRET-password", nil },
+				Logger: slog.New(slog.NewTextHandler(writerFunc(func(b []byte) (int, error) {
+					mu.Lock()
+					defer mu.Unlock()
+					return said.Write(b)
+				}), &slog.HandlerOptions{Level: slog.LevelDebug})),
+			})
+			cd, ctx := newStore(t)
+			_, _, err := c.Pull(ctx, cd.Client, "registry.test/app:v1", verifier, nil)
+			if status == http.StatusOK && err != nil {
+				t.Error(err)
+			}
+			if status != http.StatusOK {
+				wantFamily(t, err, verify.ErrInconclusive)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if !strings.Contains(said.String(), "do request") {
+				t.Errorf("the logger was told: %.500s", said.String())
+			}
+			for line := range strings.Lines(said.String() + fmt.Sprint(err)) {
+				if strings.Contains(line, "TOPSECRET") {
+					t.Errorf("a secret is in: %s", line)
+				}
+			}
+		})
+	}
+}
+
+// TestHeadersAreNotSentToARedirectTarget: headers of hosts.toml can be
+// credentials, and a list of signatures has no reason to be elsewhere.
+func TestHeadersAreNotSentToARedirectTarget(t *testing.T) {
+	t.Parallel()
+	for _, place := range []string{"referrers API", "referrers tag", "signature tag"} {
+		t.Run(place, func(t *testing.T) {
+			t.Parallel()
+			api, form := theSignature(place)
+			reg, _, verifier, _ := signedImage(t, api, form)
+			other := newTestRegistry(t, true)
+			reg.onRequest(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+				if lookUps[place](r) {
+					http.Redirect(w, r, other.url+r.URL.Path, http.StatusTemporaryRedirect)
+					return
+				}
+				next.ServeHTTP(w, r)
+			})
+			c := newClient(t, registry.Config{HostsDirs: []string{hostsDir(t, "registry.test", fmt.Sprintf(
+				"server = %q\n[header]\nX-Api-Key = \"SECRET\"\nAuthorization = \"Basic SECRET\"\n", reg.url), nil)}})
+			_, err := c.Verify(t.Context(), "registry.test/app:v1", verifier)
+			// Nor does the other host's 404 mean that there is no signature.
+			wantFamily(t, err, verify.ErrInconclusive)
+			wantText(t, err, "307")
+			if got := other.recorded(); len(got) > 0 {
+				t.Errorf("the other host was asked: %q", got)
+			}
+		})
+	}
+}
+
+// TestCloseIdleConnections: for loopback hosts containerd wraps the transport in
+// one that tries TLS first, and does not pass the call on.
+func TestCloseIdleConnections(t *testing.T) {
+	t.Parallel()
+	open := 0
+	closed := sync.NewCond(&sync.Mutex{})
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		closed.L.Lock()
+		defer closed.L.Unlock()
+		switch state {
+		case http.StateNew:
+			open++
+		case http.StateClosed:
+			open--
+			closed.Broadcast()
+		default:
+		}
+	}
+	server.Start()
+	t.Cleanup(server.Close)
+	c := newClient(t, registry.Config{})
+	for range 2 { // the client stays usable
+		_, err := c.Verify(t.Context(), strings.TrimPrefix(server.URL, "http://")+"/app:v1", verifierOf(t, newKey(t)))
+		wantFamily(t, err, verify.ErrInconclusive)
+		_ = returns(t, func() error {
+			c.CloseIdleConnections()
+			closed.L.Lock()
+			defer closed.L.Unlock()
+			for open > 0 {
+				closed.Wait()
+			}
+			return nil
+		})
+	}
+}
+
+// TestTrackerKeepsNoContentFromASecondRepository: a tracker remembers by digest
+// alone what was uploaded, wherever that was.
+func TestTrackerKeepsNoContentFromASecondRepository(t *testing.T) {
+	t.Parallel()
+	for _, form := range forms {
+		t.Run(string(form), func(t *testing.T) {
+			t.Parallel()
+			reg := newTestRegistry(t, true)
+			told := docker.NewInMemoryTracker()
+			c := newClient(t, registry.Config{Tracker: told})
+			cd, ctx := newStore(t)
+			key := newKey(t)
+			desc := putImage(ctx, t, cd, "image")
+			for _, repo := range []string{"a", "b"} {
+				if _, err := c.Push(ctx, cd.Client, reg.ref(repo+":v1"), desc, signerOf(t, key), nil, registry.WithForm(form)); err != nil {
+					t.Fatal(err)
+				}
+				other, ctx := newStore(t)
+				if _, _, err := newClient(t, registry.Config{}).Pull(ctx, other.Client, reg.ref(repo+":v1"), verifierOf(t, key), nil); err != nil {
+					t.Errorf("the image in %s is incomplete: %v", repo, err)
+				}
+			}
+			if _, err := told.GetStatus("manifest-" + desc.Digest.String()); err != nil {
+				t.Errorf("the tracker was not told: %v", err)
+			}
+		})
+	}
 }
 
 func TestDockerCredentials(t *testing.T) {
