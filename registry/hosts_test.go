@@ -619,7 +619,8 @@ func TestTrackerKeepsNoContentFromASecondRepository(t *testing.T) {
 			c := newClient(t, registry.Config{Tracker: told})
 			cd, ctx := newStore(t)
 			key := newKey(t)
-			desc := putImage(ctx, t, cd, "image")
+			// Of an index, since the registry keeps manifests by repository.
+			desc := putIndex(ctx, t, cd, putImage(ctx, t, cd, "image"))
 			for _, repo := range []string{"a", "b"} {
 				if _, err := c.Push(ctx, cd.Client, reg.ref(repo+":v1"), desc, signerOf(t, key), nil, registry.WithForm(form)); err != nil {
 					t.Fatal(err)
@@ -629,7 +630,7 @@ func TestTrackerKeepsNoContentFromASecondRepository(t *testing.T) {
 					t.Errorf("the image in %s is incomplete: %v", repo, err)
 				}
 			}
-			if _, err := told.GetStatus("manifest-" + desc.Digest.String()); err != nil {
+			if _, err := told.GetStatus("index-" + desc.Digest.String()); err != nil {
 				t.Errorf("the tracker was not told: %v", err)
 			}
 		})

@@ -296,7 +296,7 @@ func TestWriteFilesDoesNotFollowLinks(t *testing.T) {
 	dir := t.TempDir()
 	target := filepath.Join(t.TempDir(), "target")
 	if err := os.Symlink(target, filepath.Join(dir, "cosign.key")); err != nil {
-		t.Skipf("no symbolic links here: %v", err)
+		t.Fatal(err)
 	}
 	err := anyPair.WriteFiles(filepath.Join(dir, "cosign"), false)
 	if !errors.Is(err, fs.ErrExist) {

@@ -15,9 +15,6 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestDemo(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds a program")
-	}
 	t.Setenv("TMPDIR", t.TempDir())
 	var out bytes.Buffer
 	err := show(t.Context(), &out, raceFlags...)

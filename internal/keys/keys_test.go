@@ -62,7 +62,7 @@ func TestReadFollowsALinkToAFile(t *testing.T) {
 	t.Parallel()
 	link := filepath.Join(t.TempDir(), "link")
 	if err := os.Symlink(write(t, []byte("k")), link); err != nil {
-		t.Skipf("no symbolic links here: %v", err)
+		t.Fatal(err)
 	}
 	if got, err := keys.Read(link); err != nil || string(got) != "k" {
 		t.Errorf("read %q, %v", got, err)
