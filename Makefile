@@ -36,22 +36,22 @@ demo: ## push signed, pull verified, be refused; against a registry of its own (
 	$(GO) run ./examples/demo
 
 .PHONY: test
-test: ## all tests of the library and the examples, under the race detector (6 min, 1 min)
+test: ## all tests of the library and the examples, under the race detector (7 min, 2 min)
 	@[[ -n "$(RACE)" ]] || echo "No C compiler, or CGO_ENABLED=0: testing without the race detector."
 	CGO_ENABLED=$(CGO) $(GO) test $(RACE) -timeout 15m $(TESTFLAGS) ./...
 
 .PHONY: cover
 cover: TESTFLAGS += -covermode=atomic -coverpkg=./signing,./verify,./registry -coverprofile=coverage.out
-cover: test ## the same tests; then the coverage of signing, verify and registry, and coverage.html (7 min, 2 min)
+cover: test ## the same tests; then the coverage of signing, verify and registry, and coverage.html (7 min, 3 min)
 	$(GO) tool cover -html=coverage.out -o coverage.html
 	@awk -f .ci/coverage.awk coverage.out
 
 .PHONY: cross
-cross: ## compile for linux, darwin, windows and freebsd without cgo (6 min, 10 s)
+cross: ## compile for linux, darwin, windows and freebsd without cgo (6 min, 20 s)
 	@set -e; for os in $(PLATFORMS); do echo "CGO_ENABLED=0 GOOS=$$os go build ./..."; GOOS=$$os $(GO) build ./...; done
 
 .PHONY: lint
-lint: ## golangci-lint, gofmt, tidy modules, licence headers (5 min, 1 min)
+lint: ## golangci-lint, gofmt, tidy modules, licence headers (5 min, 30 s)
 	@unformatted=$$(git ls-files --cached --others --exclude-standard -- '*.go' | xargs -r gofmt -l); \
 	if [[ -n "$$unformatted" ]]; then printf 'gofmt would change:\n%s\n' "$$unformatted"; exit 1; fi
 	@set -e; for module in . $(NESTED); do echo "go mod tidy -diff in $$module"; (cd "$$module" && $(GO) mod tidy -diff); done
@@ -60,7 +60,7 @@ lint: ## golangci-lint, gofmt, tidy modules, licence headers (5 min, 1 min)
 	cd internal/e2e && $(GOLANGCI_LINT) run ./...
 
 .PHONY: bench
-bench: ## benchmarks with allocations; BENCH=regexp selects (3 min)
+bench: ## benchmarks with allocations; BENCH=regexp selects (3 min, 1 min)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 30m ./...
 
 .PHONY: fuzz
@@ -72,11 +72,11 @@ fuzz: ## each fuzz target for FUZZTIME, 10 s unless told
 	done
 
 .PHONY: interop
-interop: docker-registry ## against the cosign CLI v2 and v3, built here, and four registries (15 min, 3 min)
+interop: docker-registry ## against the cosign CLI v2 and v3, built here, and four registries (12 min, 2 min)
 	cd internal/e2e/interop && $(GO) test -count=1 -timeout 30m -parallel 4
 
 .PHONY: e2e
-e2e: ## minictl and demo as programs; 16 goroutines and 4 processes sign one image, ROUNDS times (4 min, 2 min)
+e2e: ## minictl and demo as programs; 16 goroutines and 4 processes sign one image, ROUNDS times (4 min, 1 min)
 	$(GO) test -count=1 -v -timeout 15m ./examples/...
 	$(GO) test -count=1 -v -timeout 15m -run '^TestConcurrentSigners$$' ./registry -rounds '$(ROUNDS)'
 

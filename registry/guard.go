@@ -28,7 +28,7 @@ func guard(host docker.RegistryHost, fresh func() docker.Authorizer) docker.Regi
 	if transport == nil {
 		transport = http.DefaultTransport
 	}
-	client.Transport = guardedTransport{transport}
+	client.Transport = guardedTransport{transport, host.Host, host.Header}
 	host.Client = &client
 	if fresh == nil && host.Authorizer != nil {
 		kept := host.Authorizer
@@ -129,14 +129,26 @@ type ownKey struct{}
 // that move an image. Their answers are small and are read into memory.
 func own(ctx context.Context) context.Context { return context.WithValue(ctx, ownKey{}, true) }
 
-// guardedTransport refuses answers that containerd's transport does not survive.
-type guardedTransport struct{ next http.RoundTripper }
+// guardedTransport refuses answers that containerd's transport does not survive,
+// and keeps to a host what its configuration says about it.
+type guardedTransport struct {
+	next   http.RoundTripper
+	host   string
+	header http.Header
+}
 
 func (t guardedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	isOwn := req.Context().Value(ownKey{}) != nil
+	req = req.Clone(req.Context())
 	if isOwn {
-		req = req.Clone(req.Context())
 		req.Header.Set("Accept-Encoding", "identity")
+	}
+	// Headers of a host's configuration can be credentials. net/http takes them
+	// along to wherever the host redirects to.
+	if redirected := req.Response != nil; redirected && req.URL.Host != t.host {
+		for key := range t.header {
+			req.Header.Del(key)
+		}
 	}
 	resp, err := t.next.RoundTrip(req)
 	if err != nil {

@@ -569,6 +569,42 @@ func TestHeadersAreNotSentToARedirectTarget(t *testing.T) {
 	}
 }
 
+// TestHeadersAreNotSentToABlobStore: a registry may well keep its blobs
+// elsewhere. There, its configuration's headers have no business.
+func TestHeadersAreNotSentToABlobStore(t *testing.T) {
+	t.Parallel()
+	reg, _, verifier, _ := signedImage(t, true, signing.Bundle)
+	asked := make(chan http.Header, 16)
+	store := newTestRegistry(t, true)
+	store.onRequest(func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
+		asked <- r.Header.Clone()
+		w.WriteHeader(http.StatusServiceUnavailable)
+	})
+	reg.onRequest(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if r.Header.Get("X-Api-Key") != "SECRET" {
+			t.Errorf("%s %s without the header", r.Method, r.URL)
+		}
+		if lookUps["signature blobs"](r) {
+			http.Redirect(w, r, store.url+r.URL.Path, http.StatusTemporaryRedirect)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+	c := newClient(t, registry.Config{HostsDirs: []string{hostsDir(t, "registry.test", fmt.Sprintf(
+		"server = %q\n[header]\nX-Api-Key = \"SECRET\"\n", reg.url), nil)}})
+	_, err := c.Verify(t.Context(), "registry.test/app:v1", verifier)
+	wantFamily(t, err, verify.ErrInconclusive)
+	if len(asked) == 0 {
+		t.Error("the blob store was not asked")
+	}
+	close(asked)
+	for header := range asked {
+		if header.Get("X-Api-Key") != "" {
+			t.Error("the blob store was sent the header")
+		}
+	}
+}
+
 // TestCloseIdleConnections: for loopback hosts containerd wraps the transport in
 // one that tries TLS first, and does not pass the call on.
 func TestCloseIdleConnections(t *testing.T) {
