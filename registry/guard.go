@@ -40,11 +40,9 @@ func guard(host docker.RegistryHost, fresh func() docker.Authorizer) docker.Regi
 	return host
 }
 
-// guardedAuthorizer makes containerd's authorizer fit to be kept and shared.
-// That one remembers for ever that a token could not be had, has those who wait
-// for another's token wait past the end of their context, races when two ask for
-// the same token, and passes no context to the function that returns
-// credentials.
+// guardedAuthorizer makes an authorizer fit to be kept and shared: it forgets
+// failures, serves one caller at a time, and returns when the caller's context
+// ends, also where credentials are returned by a function that knows of none.
 type guardedAuthorizer struct {
 	fresh func() docker.Authorizer
 
@@ -129,8 +127,8 @@ type ownKey struct{}
 // that move an image. Their answers are small and are read into memory.
 func own(ctx context.Context) context.Context { return context.WithValue(ctx, ownKey{}, true) }
 
-// guardedTransport refuses answers that containerd's transport does not survive,
-// and keeps to a host what its configuration says about it.
+// guardedTransport refuses answers that no honest registry gives, and keeps to a
+// host what its configuration says about it.
 type guardedTransport struct {
 	next   http.RoundTripper
 	host   string
@@ -176,8 +174,8 @@ func (t guardedTransport) CloseIdleConnections() {
 	}
 }
 
-// checkLocation refuses an address for an upload that cannot be parsed again
-// once its path is decoded, which leaves containerd's uploader waiting for ever.
+// checkLocation refuses an address for an upload that is no address once its
+// path is decoded.
 func checkLocation(location string) error {
 	if location == "" {
 		return nil

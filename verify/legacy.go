@@ -31,8 +31,8 @@ func (v *validated) verifyLegacy(ctx context.Context, image Image, c Candidate) 
 	if len(sig) > limits.Payload {
 		return policyKey{}, Claims{}, limits.Exceeded("signature in bytes", limits.Payload)
 	}
-	// Only payload and signature are handed over: the parsers of the other
-	// annotations panic on some input, and no check with a key needs them.
+	// Only payload and signature are handed over: no check with a key needs the
+	// other annotations, and what is not parsed can do no harm.
 	signed, err := static.NewSignature(c.Payload, sig)
 	if err != nil {
 		return policyKey{}, Claims{}, err
