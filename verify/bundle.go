@@ -11,9 +11,8 @@ import (
 	"fmt"
 
 	intoto "github.com/in-toto/attestation/go/v1"
-	"github.com/sigstore/cosign/v2/pkg/cosign"
 	"github.com/sigstore/cosign/v2/pkg/types"
-	"github.com/sigstore/sigstore-go/pkg/bundle"
+	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	"github.com/sigstore/sigstore-go/pkg/root"
 	sgverify "github.com/sigstore/sigstore-go/pkg/verify"
 	"github.com/sigstore/sigstore/pkg/signature/payload"
@@ -24,42 +23,40 @@ import (
 
 // verifyBundle checks a Sigstore bundle that holds a DSSE envelope with an
 // in-toto statement.
-func (v *validated) verifyBundle(ctx context.Context, image Image, b []byte) (policyKey, Claims, error) {
+func (v *validated) verifyBundle(ctx context.Context, image Image, b []byte, material root.TrustedMaterial) (finding, Claims, error) {
 	if len(b) > limits.Bundle {
-		return policyKey{}, Claims{}, limits.Exceeded("bundle in bytes", limits.Bundle)
+		return finding{}, Claims{}, limits.Exceeded("bundle in bytes", limits.Bundle)
 	}
-	var parsed bundle.Bundle
-	if err := parsed.UnmarshalJSON(b); err != nil {
-		return policyKey{}, Claims{}, fmt.Errorf("bundle: %w", err)
-	}
-	envelope := parsed.GetDsseEnvelope()
-	if envelope == nil {
-		return policyKey{}, Claims{}, errors.New("bundle without a DSSE envelope")
-	}
-	if envelope.GetPayloadType() != types.IntotoPayloadType {
-		return policyKey{}, Claims{}, fmt.Errorf("envelope of type %.128q, want %q", envelope.GetPayloadType(), types.IntotoPayloadType)
-	}
-	if _, err := parsed.VerificationContent(); err != nil {
-		return policyKey{}, Claims{}, err
+	pb := &protobundle.Bundle{}
+	if err := protojson.Unmarshal(b, pb); err != nil {
+		return finding{}, Claims{}, fmt.Errorf("bundle: %w", err)
 	}
 	sum, err := hex.DecodeString(image.Target.Digest.Encoded())
 	if err != nil {
-		return policyKey{}, Claims{}, err
+		return finding{}, Claims{}, err
 	}
-	key, err := v.anyKey(ctx, func(key policyKey) error {
-		_, err := cosign.VerifyNewBundle(ctx, &cosign.CheckOpts{
-			TrustedMaterial: &root.BaseTrustedMaterial{},
-			SigVerifier:     key.verifiers,
-			IgnoreTlog:      true,
-			Offline:         true,
-		}, sgverify.WithArtifactDigest(image.Target.Digest.Algorithm().String(), sum), &parsed)
-		return err
+	e, err := newEntity(pb, func() sgverify.ArtifactPolicyOption {
+		return sgverify.WithArtifactDigest(image.Target.Digest.Algorithm().String(), sum)
 	})
 	if err != nil {
-		return policyKey{}, Claims{}, err
+		return finding{}, Claims{}, fmt.Errorf("bundle: %w", err)
+	}
+	envelope := pb.GetDsseEnvelope()
+	if envelope == nil {
+		return finding{}, Claims{}, errors.New("bundle without a DSSE envelope")
+	}
+	if envelope.GetPayloadType() != types.IntotoPayloadType {
+		return finding{}, Claims{}, fmt.Errorf("envelope of type %.128q, want %q", envelope.GetPayloadType(), types.IntotoPayloadType)
+	}
+	found, err := v.verifyEntity(ctx, e, material)
+	if err != nil {
+		return found, Claims{}, err
 	}
 	claims, err := statementClaims(envelope.GetPayload(), image)
-	return key, claims, err
+	if err != nil {
+		return finding{}, Claims{}, err
+	}
+	return found, claims, nil
 }
 
 // statementClaims reads what a verified statement says about image. An
@@ -70,11 +67,11 @@ func statementClaims(b []byte, image Image) (Claims, error) {
 	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(b, &statement); err != nil {
 		return Claims{}, fmt.Errorf("statement: %w", err)
 	}
-	if got := statement.GetType(); got != intoto.StatementTypeUri {
-		return Claims{}, fmt.Errorf("statement of type %.128q, want %q", got, intoto.StatementTypeUri)
-	}
 	if got := statement.GetPredicateType(); got != types.CosignSignPredicateType {
 		return Claims{}, fmt.Errorf("predicate type %.128q is not a signature, want %q", got, types.CosignSignPredicateType)
+	}
+	if got := statement.GetType(); got != intoto.StatementTypeUri {
+		return Claims{}, fmt.Errorf("statement of type %.128q, want %q", got, intoto.StatementTypeUri)
 	}
 	want := image.Target.Digest
 	for _, subject := range statement.GetSubject() {

@@ -190,7 +190,7 @@ func TestEnvelopesThatAreNotASignature(t *testing.T) {
 		"a certificate of the key":      {func(b object) { b["verificationMaterial"] = object{"certificate": object{"rawBytes": certificate}} }, "certificate"},
 		"a certificate chain of the key": {func(b object) {
 			b["verificationMaterial"] = object{"x509CertificateChain": object{"certificates": []any{object{"rawBytes": certificate}}}}
-		}, "certificate chain"},
+		}, "signed with a certificate"},
 		"a certificate chain in v0.2": {func(b object) {
 			b["mediaType"] = "application/vnd.dev.sigstore.bundle+json;version=0.2"
 			b["verificationMaterial"] = object{"x509CertificateChain": object{"certificates": []any{object{"rawBytes": certificate}}}}

@@ -100,7 +100,7 @@ func ExampleNew() {
 	fmt.Println(err)
 	fmt.Println(errors.Is(err, verify.ErrMisconfigured))
 	// Output:
-	// new verifier: policy: the policy names no key
+	// new verifier: policy: the policy names no key and no identity
 	// true
 }
 

@@ -4,62 +4,81 @@
 package verify
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/sigstore/cosign/v2/pkg/cosign"
 	"github.com/sigstore/cosign/v2/pkg/oci/static"
+	"github.com/sigstore/sigstore-go/pkg/root"
+	sgverify "github.com/sigstore/sigstore-go/pkg/verify"
 	"github.com/sigstore/sigstore/pkg/signature/payload"
 
+	"github.com/cosignkit/cosignkit/internal/bundles"
 	"github.com/cosignkit/cosignkit/internal/limits"
 )
 
 // verifyLegacy checks a simple signing payload and the signature in the
-// annotations of its layer.
-func (v *validated) verifyLegacy(ctx context.Context, image Image, c Candidate) (policyKey, Claims, error) {
-	if len(c.Payload) > limits.Payload {
-		return policyKey{}, Claims{}, limits.Exceeded("payload in bytes", limits.Payload)
+// annotations of its layer, as the bundle that says the same.
+func (v *validated) verifyLegacy(ctx context.Context, image Image, c Candidate, material root.TrustedMaterial) (finding, Claims, error) {
+	// cosign ignores the certificate of a signature that it has a key for.
+	certificate := bundles.HasCertificate(c.Annotations) && len(v.identities) > 0
+	found, err := v.verifyPayload(ctx, c, certificate, material)
+	if err != nil && certificate && len(v.keys) > 0 {
+		if byKey, keyErr := v.verifyPayload(ctx, c, false, material); keyErr == nil {
+			found, err = byKey, nil
+		}
 	}
-	sig := strings.TrimSpace(c.Annotations[static.SignatureAnnotationKey])
-	if sig == "" {
-		return policyKey{}, Claims{}, errors.New("the layer carries no signature")
-	}
-	if len(sig) > limits.Payload {
-		return policyKey{}, Claims{}, limits.Exceeded("signature in bytes", limits.Payload)
-	}
-	// Only payload and signature are handed over: no check with a key needs the
-	// other annotations, and what is not parsed can do no harm.
-	signed, err := static.NewSignature(c.Payload, sig)
 	if err != nil {
-		return policyKey{}, Claims{}, err
+		return found, Claims{}, err
+	}
+	claims, err := legacyClaims(c.Payload, image)
+	if err != nil {
+		return finding{}, Claims{}, err
+	}
+	return found, claims, nil
+}
+
+func (v *validated) verifyPayload(ctx context.Context, c Candidate, withCertificate bool, material root.TrustedMaterial) (finding, error) {
+	parts := bundles.Parts{
+		Certificate: withCertificate,
+		LogEntry:    withCertificate || !v.ignoreLog,
+		Timestamp:   withCertificate || v.timestampThreshold > 0,
+	}
+	pb, err := bundles.FromLegacy(c.Payload, c.Annotations, parts)
+	if err != nil && v.ignoreLog && parts.LogEntry {
+		parts.LogEntry = false
+		pb, err = bundles.FromLegacy(c.Payload, c.Annotations, parts)
+	}
+	if err != nil {
+		return finding{}, err
+	}
+	e, err := newEntity(pb, func() sgverify.ArtifactPolicyOption {
+		return sgverify.WithArtifact(bytes.NewReader(c.Payload))
+	})
+	if err != nil {
+		return finding{}, err
+	}
+	return v.verifyEntity(ctx, e, material)
+}
+
+func legacyClaims(b []byte, image Image) (Claims, error) {
+	var p payload.SimpleContainerImage
+	if err := json.Unmarshal(b, &p); err != nil {
+		return Claims{}, err
+	}
+	// The digest is compared by the very function that cosign verify uses.
+	signed, err := static.NewSignature(b, "")
+	if err != nil {
+		return Claims{}, err
 	}
 	hash, err := v1.NewHash(image.Target.Digest.String())
 	if err != nil {
-		return policyKey{}, Claims{}, err
+		return Claims{}, err
 	}
-	key, err := v.anyKey(ctx, func(key policyKey) error {
-		_, err := cosign.VerifyImageSignature(ctx, signed, hash, &cosign.CheckOpts{
-			SigVerifier:   key.verifiers,
-			ClaimVerifier: cosign.SimpleClaimVerifier,
-			IgnoreTlog:    true,
-			Offline:       true,
-		})
-		return err
-	})
-	if err != nil {
-		return policyKey{}, Claims{}, err
-	}
-	claims, err := legacyClaims(c.Payload)
-	return key, claims, err
-}
-
-func legacyClaims(b []byte) (Claims, error) {
-	var p payload.SimpleContainerImage
-	if err := json.Unmarshal(b, &p); err != nil {
+	if err := cosign.SimpleClaimVerifier(signed, hash, nil); err != nil {
 		return Claims{}, err
 	}
 	if p.Critical.Type != payload.CosignSignatureType {

@@ -4,6 +4,7 @@
 package verify
 
 import (
+	"context"
 	"crypto"
 	"errors"
 	"fmt"
@@ -13,22 +14,47 @@ import (
 	"strings"
 
 	"github.com/distribution/reference"
+	"github.com/sigstore/sigstore-go/pkg/root"
+	sgverify "github.com/sigstore/sigstore-go/pkg/verify"
 
 	"github.com/cosignkit/cosignkit/internal/limits"
 )
 
-// Policy says which signatures make an image acceptable. The zero Policy
-// accepts nothing and is an error.
+// Policy says which signatures make an image acceptable: made by one of Keys or
+// one of Identities, and recorded in a transparency log. The zero Policy accepts
+// nothing and is an error.
 type Policy struct {
 	// Keys are the public keys, any of which may have signed, from
 	// [LoadPublicKey] or of any other origin: ECDSA on P-256, P-384 or P-521,
-	// RSA of 2048 to 4096 bits, or Ed25519. At least one, at most 128; the same
-	// key twice counts once.
+	// RSA of 2048 to 4096 bits, or Ed25519. At most 128; the same key twice
+	// counts once.
 	Keys []crypto.PublicKey
 
-	// Threshold is how many different Keys must have signed, each with a
-	// signature of its own. Zero means 1.
+	// Identities are those any of which may have signed with a Fulcio
+	// certificate. At most 128. Without Keys at least one is required.
+	Identities []Identity
+
+	// Threshold is how many different Keys and Identities must have signed,
+	// each with a signature of its own. Two subjects that one Identity's
+	// regular expression matches count as one. Zero means 1.
 	Threshold int
+
+	// TrustedRoots gives the certificate authorities, logs and timestamp
+	// authorities that are trusted: a [*TrustedRoot], or a [*TUF] that keeps
+	// one up to date. Required, unless the policy has only Keys, asks for no
+	// timestamp, and ignores the transparency log. A root that is given as
+	// such must have what the policy needs.
+	TrustedRoots TrustedRoots
+
+	// LogThreshold is how many different transparency logs must have recorded
+	// a signature. Zero means 1.
+	LogThreshold int
+
+	// TimestampThreshold is how many different timestamp authorities must have
+	// stamped a signature. Zero means that none must: a certificate is then
+	// checked at the times that there are, and must have one, of the log or
+	// of an authority. Logs of Rekor v2 vouch for no time.
+	TimestampThreshold int
 
 	// Annotations must all be signed, with exactly these values. A signature
 	// may carry others. Nil means none; at most 256.
@@ -41,10 +67,14 @@ type Policy struct {
 	Repository RepositoryMatcher
 
 	// InsecureIgnoreTransparencyLog accepts signatures for which no
-	// transparency log entry is shown, so that a stolen key can be used with
-	// no trace. It must be true until this package can verify entries: false
-	// means that one is required.
+	// transparency log entry is shown, so that a stolen key or identity can be
+	// used with no trace. A certificate then still needs a timestamp.
 	InsecureIgnoreTransparencyLog bool
+
+	// InsecureIgnoreSCT accepts certificates that no certificate transparency
+	// log has signed for, so that a certificate authority can issue them in
+	// secret. For private deployments without such a log.
+	InsecureIgnoreSCT bool
 
 	// Logger is told, by New, of what in the policy is insecure. Nil discards
 	// it.
@@ -83,29 +113,44 @@ func RemapRepository(prefixes map[string]string) RepositoryMatcher {
 // validated is a Policy whose every field can be honoured.
 type validated struct {
 	keys        []policyKey
+	identities  []sgverify.CertificateIdentity
 	threshold   int
+	roots       TrustedRoots
 	annotations map[string]string
 	repository  RepositoryMatcher
+
+	logThreshold       int
+	timestampThreshold int
+	ignoreLog          bool
+	ignoreSCT          bool
 }
 
 func (p Policy) validate() (*validated, error) {
-	if len(p.Keys) == 0 {
-		return nil, errors.New("the policy names no key")
+	if len(p.Keys)+len(p.Identities) == 0 {
+		return nil, errors.New("the policy names no key and no identity")
 	}
-	if len(p.Keys) > limits.Keys {
-		return nil, limits.Exceeded("number of keys", limits.Keys)
-	}
-	if len(p.Annotations) > limits.Annotations {
-		return nil, limits.Exceeded("number of required annotations", limits.Annotations)
-	}
-	if !p.InsecureIgnoreTransparencyLog {
-		return nil, errors.New("verifying transparency log entries is not supported yet; " +
-			"set InsecureIgnoreTransparencyLog to accept signatures without one")
+	for _, list := range []struct {
+		what  string
+		n     int
+		limit int64
+	}{
+		{"number of keys", len(p.Keys), limits.Keys},
+		{"number of identities", len(p.Identities), limits.Identities},
+		{"number of required annotations", len(p.Annotations), limits.Annotations},
+	} {
+		if int64(list.n) > list.limit {
+			return nil, limits.Exceeded(list.what, list.limit)
+		}
 	}
 	v := &validated{
-		threshold:   max(p.Threshold, 1),
-		annotations: maps.Clone(p.Annotations),
-		repository:  p.Repository,
+		threshold:          max(p.Threshold, 1),
+		roots:              p.TrustedRoots,
+		annotations:        maps.Clone(p.Annotations),
+		repository:         p.Repository,
+		logThreshold:       max(p.LogThreshold, 1),
+		timestampThreshold: p.TimestampThreshold,
+		ignoreLog:          p.InsecureIgnoreTransparencyLog,
+		ignoreSCT:          p.InsecureIgnoreSCT,
 	}
 	for i, public := range p.Keys {
 		key, err := newPolicyKey(public)
@@ -116,13 +161,97 @@ func (p Policy) validate() (*validated, error) {
 			v.keys = append(v.keys, key)
 		}
 	}
-	if p.Threshold < 0 || v.threshold > len(v.keys) {
-		return nil, fmt.Errorf("threshold %d with %d different keys", p.Threshold, len(v.keys))
+	for i, identity := range p.Identities {
+		compiled, err := identity.compile()
+		if err != nil {
+			return nil, fmt.Errorf("identity %d: %w", i+1, err)
+		}
+		v.identities = append(v.identities, compiled)
 	}
-	if p.Logger != nil {
+	if signers := len(v.keys) + len(v.identities); p.Threshold < 0 || v.threshold > signers {
+		return nil, fmt.Errorf("threshold %d with %d different keys and identities", p.Threshold, signers)
+	}
+	if p.LogThreshold < 0 || p.TimestampThreshold < 0 {
+		return nil, errors.New("negative threshold")
+	}
+	if err := v.validateRoots(); err != nil {
+		return nil, err
+	}
+	p.warn()
+	return v, nil
+}
+
+// needsRoot reports whether anything but keys is checked.
+func (v *validated) needsRoot() bool {
+	return len(v.identities) > 0 || !v.ignoreLog || v.timestampThreshold > 0
+}
+
+func (v *validated) validateRoots() error {
+	// A nil pointer in the interface is what a constructor returns beside an
+	// error that nobody looked at.
+	fixed, isFixed := v.roots.(*TrustedRoot)
+	if tuf, ok := v.roots.(*TUF); v.roots == nil || isFixed && fixed == nil || ok && tuf == nil {
+		if v.needsRoot() {
+			return errors.New("the policy has no trusted root, without which no identity, log entry or timestamp can be verified")
+		}
+		v.roots = nil
+		return nil
+	}
+	if !isFixed {
+		return nil
+	}
+	return v.lacks(fixed)
+}
+
+// lacks says what a trusted root must have and has not. No signature could
+// satisfy the policy then, which is better said before any is looked for.
+func (v *validated) lacks(r *TrustedRoot) error {
+	m := r.material
+	switch {
+	case m == nil:
+		return errors.New("the trusted root is empty")
+	case len(v.identities) > 0 && len(m.FulcioCertificateAuthorities()) == 0:
+		return errors.New("the trusted root has no certificate authority")
+	case len(v.identities) > 0 && !v.ignoreSCT && len(m.CTLogs()) == 0:
+		return errors.New("the trusted root has no certificate transparency log")
+	case !v.ignoreLog && len(m.RekorLogs()) < v.logThreshold:
+		return fmt.Errorf("the trusted root has %d transparency logs, want %d", len(m.RekorLogs()), v.logThreshold)
+	case len(m.TimestampingAuthorities()) < v.timestampThreshold:
+		return fmt.Errorf("the trusted root has %d timestamp authorities, want %d",
+			len(m.TimestampingAuthorities()), v.timestampThreshold)
+	case len(v.identities) > 0 && v.ignoreLog && len(m.RekorLogs())+len(m.TimestampingAuthorities()) == 0:
+		return errors.New("the trusted root has no timestamp authority, and certificates are only good at a time that one vouches for")
+	default:
+		return nil
+	}
+}
+
+// warn logs what is insecure.
+func (p Policy) warn() {
+	if p.Logger == nil {
+		return
+	}
+	if p.InsecureIgnoreTransparencyLog {
 		p.Logger.Warn("signatures are accepted without a transparency log entry", "option", "InsecureIgnoreTransparencyLog")
 	}
-	return v, nil
+	if p.InsecureIgnoreSCT && len(p.Identities) > 0 {
+		p.Logger.Warn("certificates are accepted without a signed certificate timestamp", "option", "InsecureIgnoreSCT")
+	}
+}
+
+// material is the root that one verification uses from its beginning to its end.
+func (v *validated) material(ctx context.Context) (root.TrustedMaterial, error) {
+	if v.roots == nil || !v.needsRoot() {
+		return &root.BaseTrustedMaterial{}, nil
+	}
+	r, err := v.roots.TrustedRoot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if r == nil || r.material == nil {
+		return nil, errors.New("no trusted root")
+	}
+	return r.material, nil
 }
 
 func (v *validated) has(key policyKey) bool {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/distribution/reference"
 
@@ -49,9 +50,38 @@ type Signature struct {
 	// and the hexadecimal SHA-256 of its PKIX DER form. It and Claims are also
 	// set when a later check failed: look at Err first.
 	KeyID string
+	// Signer is who the certificate was issued to, for a signature that was
+	// made with one.
+	Signer *Signer
+	// Timestamps are the times at which authorities that the policy trusts say
+	// that the signature existed. A signature with a key has some only if the
+	// policy asks for them.
+	Timestamps []Timestamp
 	// Claims are what was signed.
 	Claims Claims
 }
+
+// Timestamp is a time that an authority vouches for.
+type Timestamp struct {
+	// Source is the kind of authority.
+	Source TimestampSource `json:"source"`
+	// URI of the authority, as the trusted root has it; may be empty.
+	URI string `json:"uri,omitempty"`
+	// Time to the second.
+	Time time.Time `json:"time"`
+}
+
+// TimestampSource is a kind of authority for times.
+type TimestampSource string
+
+// The authorities.
+const (
+	// SourceTransparencyLog is the time at which a log took an entry, by its
+	// signed entry timestamp.
+	SourceTransparencyLog TimestampSource = "transparency log"
+	// SourceTimestampAuthority is an RFC 3161 timestamp.
+	SourceTimestampAuthority TimestampSource = "timestamp authority"
+)
 
 // Claims are what a verified signature says about the image beside its digest.
 type Claims struct {
@@ -87,6 +117,8 @@ func (r Result) MarshalJSON() ([]byte, error) {
 		Passed      bool              `json:"passed"`
 		Reason      string            `json:"reason,omitempty"`
 		KeyID       string            `json:"keyID,omitempty"`
+		Signer      *Signer           `json:"signer,omitempty"`
+		Timestamps  []Timestamp       `json:"timestamps,omitempty"`
 		Repository  string            `json:"repository,omitempty"`
 		Annotations map[string]string `json:"annotations,omitempty"`
 	}
@@ -94,6 +126,7 @@ func (r Result) MarshalJSON() ([]byte, error) {
 	for _, s := range r.Signatures {
 		out := signature{
 			Form: s.Form, Origin: s.Origin, Passed: s.Err == nil, KeyID: s.KeyID,
+			Signer: s.Signer, Timestamps: s.Timestamps,
 			Repository: s.Claims.Repository, Annotations: s.Claims.Annotations,
 		}
 		if s.Err != nil {
@@ -141,7 +174,7 @@ func (r *Result) reason(signers, threshold int) error {
 	}
 	head := "no signature is acceptable"
 	if signers > 0 {
-		head = fmt.Sprintf("signed with %d of the %d different keys required", signers, threshold)
+		head = fmt.Sprintf("signed by %d of the %d different signers required", signers, threshold)
 	}
 	if more := len(failed) - reasonsShown; more > 0 {
 		failed = append(failed[:reasonsShown], fmt.Sprintf("and %d more", more))

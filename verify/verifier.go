@@ -12,6 +12,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/sigstore/sigstore-go/pkg/root"
 
 	"github.com/cosignkit/cosignkit/internal/fault"
 )
@@ -115,15 +116,19 @@ func (v *validated) Verify(ctx context.Context, image Image, candidates []Candid
 			return nil, fault.New(ErrMisconfigured, opVerify, "", "image", err)
 		}
 	}
+	material, err := v.material(ctx)
+	if err != nil {
+		return nil, fault.New(ErrInconclusive, opVerify, image.String(), "trusted root", err)
+	}
 	result := &Result{Image: image, Signatures: make([]Signature, 0, len(candidates))}
 	signers := map[string]bool{}
 	for _, candidate := range candidates {
 		if ctx.Err() != nil {
 			break
 		}
-		s := v.verifyOne(ctx, image, candidate)
+		s, by := v.verifyOne(ctx, image, candidate, material)
 		if s.Err == nil {
-			signers[s.KeyID] = true
+			signers[by] = true
 		}
 		result.Signatures = append(result.Signatures, s)
 	}
@@ -149,7 +154,7 @@ func (v *validated) unsatisfied(image Image, result *Result, candidates []Candid
 // verifyOne checks one candidate. The packages that it calls parse what a
 // registry controls; should one of them panic, the candidate has failed and
 // nothing else has.
-func (v *validated) verifyOne(ctx context.Context, image Image, c Candidate) (s Signature) {
+func (v *validated) verifyOne(ctx context.Context, image Image, c Candidate, material root.TrustedMaterial) (s Signature, by string) {
 	s = Signature{Origin: c.Origin, Form: FormLegacy}
 	if c.Bundle != nil {
 		s.Form = FormBundle
@@ -159,22 +164,22 @@ func (v *validated) verifyOne(ctx context.Context, image Image, c Candidate) (s 
 			s = Signature{Origin: c.Origin, Form: s.Form, Err: fmt.Errorf("panic while verifying: %.256v", r)}
 		}
 	}()
-	var key policyKey
+	var found finding
 	var claims Claims
 	err := c.Err
 	switch {
 	case err != nil:
 		s.Form = ""
 	case s.Form == FormBundle:
-		key, claims, err = v.verifyBundle(ctx, image, c.Bundle)
+		found, claims, err = v.verifyBundle(ctx, image, c.Bundle, material)
 	default:
-		key, claims, err = v.verifyLegacy(ctx, image, c)
+		found, claims, err = v.verifyLegacy(ctx, image, c, material)
 	}
 	if err == nil {
 		err = v.checkClaims(image, claims)
 	}
-	s.KeyID, s.Claims, s.Err = key.id, claims, err
-	return s
+	s.KeyID, s.Signer, s.Timestamps, s.Claims, s.Err = found.key.id, found.signer, found.timestamps, claims, err
+	return s, found.by()
 }
 
 // anyKey tries check with each key, and returns the key that satisfies it. The

@@ -245,7 +245,7 @@ func TestThresholdThatIsNotReachedSaysHowFarItGot(t *testing.T) {
 	policy.Threshold = 2
 	_, err := newVerifier(t, policy).Verify(t.Context(), theImage(), []verify.Candidate{signed(t, a, signing.Bundle)})
 	wantFamily(t, err, verify.ErrRejected)
-	if want := "signed with 1 of the 2 different keys required"; !strings.Contains(err.Error(), want) {
+	if want := "signed by 1 of the 2 different signers required"; !strings.Contains(err.Error(), want) {
 		t.Errorf("error is %q, want one that says %q", err, want)
 	}
 }

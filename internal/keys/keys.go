@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cosignkit/cosignkit/internal/files"
 	"github.com/cosignkit/cosignkit/internal/limits"
 )
 
@@ -41,7 +42,7 @@ func Read(ref string) ([]byte, error) {
 	if ref == "" {
 		return nil, errors.New("empty key reference")
 	}
-	return readFile(ref)
+	return files.Read(ref, limits.KeyFile, "key file")
 }
 
 // Name returns ref for messages.
@@ -70,34 +71,6 @@ func readEnv(name string) ([]byte, error) {
 		return nil, limits.Exceeded("key in bytes", limits.KeyFile)
 	}
 	return []byte(value), nil
-}
-
-// readFile refuses what is not a regular file: opening a named pipe or a
-// terminal can block for ever, and no context reaches into open(2).
-func readFile(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, cause(err)
-	}
-	if info.IsDir() {
-		return nil, errors.New("is a directory")
-	}
-	if !info.Mode().IsRegular() {
-		return nil, errors.New("is not a regular file")
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, cause(err)
-	}
-	defer func() { _ = f.Close() }()
-	b, err := limits.ReadAll(f, limits.KeyFile, "key file")
-	if err != nil {
-		return nil, cause(err)
-	}
-	if len(b) == 0 {
-		return nil, errors.New("is empty")
-	}
-	return b, nil
 }
 
 // Check returns an error for a public key that is incomplete, or of a kind or
@@ -133,12 +106,4 @@ func Check(public crypto.PublicKey) (err error) {
 		return fmt.Errorf("keys of type %T are not supported", public)
 	}
 	return nil
-}
-
-// cause drops the operation and the path from err; callers name the file.
-func cause(err error) error {
-	if pathErr := (*os.PathError)(nil); errors.As(err, &pathErr) {
-		return pathErr.Err
-	}
-	return err
 }

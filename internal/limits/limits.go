@@ -49,6 +49,39 @@ const (
 	// page at 100 or more.
 	ReferrersPages = 64
 
+	// Chain bounds the certificates that come with a signature. A private
+	// authority has two or three intermediates.
+	Chain = 16
+
+	// TrustedRoot bounds a trusted root, a signing config, and a file of
+	// certificates or keys. Sigstore's own root is under 16 KiB.
+	TrustedRoot = 1 << 20
+
+	// TUFRefresh is how long the state of a TUF repository is used before a
+	// newer one is looked for. Sigstore's timestamp metadata lives for a week.
+	TUFRefresh = 24 * time.Hour
+
+	// TUFRetry is how long the last good copy is used after a refresh failed,
+	// so that a mirror that is down does not delay every verification.
+	TUFRetry = 5 * time.Minute
+
+	// TUFTimeout bounds one refresh, which is about eight small requests.
+	TUFTimeout = 30 * time.Second
+
+	// TUFLockPoll is how often a process looks whether another one is done
+	// with the cache.
+	TUFLockPoll = 20 * time.Millisecond
+
+	// TUFMetadata bounds the files of the cache; it is go-tuf's largest bound.
+	TUFMetadata = 5_000_000
+
+	// Identities bounds the identities of one policy.
+	Identities = 128
+
+	// Pattern bounds the regular expressions of identities. Go's run in linear
+	// time, so a long one is a mistake and not a danger.
+	Pattern = 4 << 10
+
 	// Keys bounds the keys of one policy; each costs one signature check per
 	// candidate.
 	Keys = 128

@@ -1,0 +1,52 @@
+// Copyright The cosignkit Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package files reads the files that users name.
+package files
+
+import (
+	"errors"
+	"os"
+
+	"github.com/cosignkit/cosignkit/internal/limits"
+)
+
+// Read returns the content of a regular file of at least one and at most limit
+// bytes. It refuses what is not a regular file: opening a named pipe or a
+// terminal can block for ever, and no context reaches into open(2). Errors leave
+// out the path, which callers know how to name.
+func Read(path string, limit int64, what string) ([]byte, error) {
+	if path == "" {
+		return nil, errors.New("empty path")
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, cause(err)
+	}
+	if info.IsDir() {
+		return nil, errors.New("is a directory")
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("is not a regular file")
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, cause(err)
+	}
+	defer func() { _ = f.Close() }()
+	b, err := limits.ReadAll(f, limit, what)
+	if err != nil {
+		return nil, cause(err)
+	}
+	if len(b) == 0 {
+		return nil, errors.New("is empty")
+	}
+	return b, nil
+}
+
+func cause(err error) error {
+	if pathErr := (*os.PathError)(nil); errors.As(err, &pathErr) {
+		return pathErr.Err
+	}
+	return err
+}

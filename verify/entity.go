@@ -1,0 +1,259 @@
+// Copyright The cosignkit Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package verify
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"time"
+
+	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
+	"github.com/sigstore/sigstore-go/pkg/bundle"
+	"github.com/sigstore/sigstore-go/pkg/fulcio/certificate"
+	"github.com/sigstore/sigstore-go/pkg/root"
+	sgverify "github.com/sigstore/sigstore-go/pkg/verify"
+
+	"github.com/cosignkit/cosignkit/internal/limits"
+)
+
+// entity is a signature of either form as sigstore-go verifies it. It is parsed
+// for one verification by one goroutine: sigstore-go writes into it.
+type entity struct {
+	*bundle.Bundle
+	intermediates []*x509.Certificate
+	artifact      func() sgverify.ArtifactPolicyOption
+}
+
+var _ sgverify.SignedEntity = (*entity)(nil)
+
+func newEntity(pb *protobundle.Bundle, artifact func() sgverify.ArtifactPolicyOption) (*entity, error) {
+	var options []bundle.Option
+	if (&bundle.Bundle{Bundle: pb}).MinVersion("v0.3") {
+		options = append(options, bundle.AllowCertificateChain())
+	}
+	b, err := bundle.NewBundle(pb, options...)
+	if err != nil {
+		return nil, err
+	}
+	e := &entity{Bundle: b, artifact: artifact}
+	chain := pb.GetVerificationMaterial().GetX509CertificateChain().GetCertificates()
+	if len(chain) > limits.Chain {
+		return nil, limits.Exceeded("number of certificates", limits.Chain)
+	}
+	for i, c := range chain {
+		if i == 0 {
+			continue
+		}
+		parsed, err := x509.ParseCertificate(c.GetRawBytes())
+		if err != nil {
+			return nil, fmt.Errorf("certificate chain: %w", err)
+		}
+		// A root that comes with a signature is of no use, and no harm.
+		if parsed.IsCA && !selfSigned(parsed) {
+			e.intermediates = append(e.intermediates, parsed)
+		}
+	}
+	if _, err := e.VerificationContent(); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// VerificationContent adds the intermediate certificates, which sigstore-go
+// takes from the newest version of bundles only.
+func (e *entity) VerificationContent() (sgverify.VerificationContent, error) {
+	content, err := e.Bundle.VerificationContent()
+	if err != nil {
+		return nil, err
+	}
+	if c, ok := content.(*bundle.Certificate); ok && len(e.intermediates) > 0 {
+		return &chained{leaf: c, intermediates: e.intermediates}, nil
+	}
+	return content, nil
+}
+
+// Version names none that sigstore-go has a compatibility mode for: that mode
+// writes to standard error.
+func (e *entity) Version() (string, error) { return "exact", nil }
+
+func (e *entity) hasCertificate() bool {
+	material := e.GetVerificationMaterial()
+	return material.GetCertificate() != nil || material.GetX509CertificateChain() != nil
+}
+
+// leaf has a name that does not hide the method Certificate.
+type leaf = bundle.Certificate
+
+type chained struct {
+	*leaf
+	intermediates []*x509.Certificate
+}
+
+func (c *chained) Intermediates() []*x509.Certificate { return c.intermediates }
+
+// keyMaterial is a trusted root with the one key that a signature is tried with.
+type keyMaterial struct {
+	root.TrustedMaterial
+	key root.TimeConstrainedVerifier
+}
+
+func (m keyMaterial) PublicKeyVerifier(string) (root.TimeConstrainedVerifier, error) {
+	return m.key, nil
+}
+
+// finding is what a signature was found to be.
+type finding struct {
+	key        policyKey
+	signer     *Signer
+	identity   int
+	timestamps []Timestamp
+}
+
+// by tells apart the signers that a threshold counts.
+func (f finding) by() string {
+	if f.signer != nil {
+		return fmt.Sprintf("identity %d", f.identity)
+	}
+	return f.key.id
+}
+
+// verifyEntity checks one signature against the policy, with the authorities and
+// logs of material.
+func (v *validated) verifyEntity(ctx context.Context, e *entity, material root.TrustedMaterial) (finding, error) {
+	if e.hasCertificate() {
+		return v.verifyCertificate(e, material)
+	}
+	return v.verifyKey(ctx, e, material)
+}
+
+// verifyCertificate checks a signature that was made with a Fulcio certificate.
+func (v *validated) verifyCertificate(e *entity, material root.TrustedMaterial) (finding, error) {
+	if len(v.identities) == 0 {
+		return finding{}, errors.New("signed with a certificate, and the policy names only keys")
+	}
+	policy := []sgverify.PolicyOption{}
+	for _, identity := range v.identities {
+		policy = append(policy, sgverify.WithCertificateIdentity(identity))
+	}
+	var first error
+	for _, options := range v.certificateOptions() {
+		result, err := run(e, material, options, policy)
+		if err != nil {
+			if first == nil {
+				first = err
+			}
+			continue
+		}
+		summary := result.Signature.Certificate
+		for i, identity := range v.identities {
+			if identity.Verify(*summary) == nil {
+				return finding{signer: signerOf(summary), identity: i, timestamps: timestampsOf(result)}, nil
+			}
+		}
+		return finding{}, errors.New("the certificate is for no identity of the policy")
+	}
+	return finding{}, explain(e, first)
+}
+
+// certificateOptions are the ways in which a certificate can be found good. A
+// certificate lives for minutes: without an authority's word for the time at
+// which it was used, it proves nothing.
+func (v *validated) certificateOptions() [][]sgverify.VerifierOption {
+	var common []sgverify.VerifierOption
+	if !v.ignoreSCT {
+		common = append(common, sgverify.WithSignedCertificateTimestamps(1))
+	}
+	if v.timestampThreshold > 0 {
+		common = append(common, sgverify.WithSignedTimestamps(v.timestampThreshold))
+	}
+	// The chain is checked at each time that an authority vouches for: that of
+	// the log, unless it is one that vouches for none, and every timestamp.
+	logged := append(common[:len(common):len(common)],
+		sgverify.WithTransparencyLog(v.logThreshold), sgverify.WithObserverTimestamps(1))
+	ways := [][]sgverify.VerifierOption{logged}
+	if v.ignoreLog {
+		ways = append(ways, append(common[:len(common):len(common)], sgverify.WithSignedTimestamps(max(1, v.timestampThreshold))))
+	}
+	return ways
+}
+
+// verifyKey checks a signature that was made with a long-lived key.
+func (v *validated) verifyKey(ctx context.Context, e *entity, material root.TrustedMaterial) (finding, error) {
+	if len(v.keys) == 0 {
+		return finding{}, errors.New("signed with a key, and the policy names only identities")
+	}
+	// Which key it is comes first, and costs one signature check a key; what
+	// else the policy asks for is then checked with that key alone.
+	bare := []sgverify.VerifierOption{sgverify.WithNoObserverTimestamps()}
+	key, err := v.anyKey(ctx, func(key policyKey) error {
+		_, err := run(e, keyed(material, key), bare, []sgverify.PolicyOption{sgverify.WithKey()})
+		return err
+	})
+	if err != nil {
+		return finding{}, err
+	}
+	var options []sgverify.VerifierOption
+	if v.timestampThreshold > 0 {
+		options = append(options, sgverify.WithSignedTimestamps(v.timestampThreshold))
+	} else {
+		options = append(options, sgverify.WithNoObserverTimestamps())
+	}
+	if !v.ignoreLog {
+		options = append(options, sgverify.WithTransparencyLog(v.logThreshold))
+	} else if v.timestampThreshold == 0 {
+		return finding{key: key}, nil
+	}
+	result, err := run(e, keyed(material, key), options, []sgverify.PolicyOption{sgverify.WithKey()})
+	if err != nil {
+		return finding{key: key}, err
+	}
+	return finding{key: key, timestamps: timestampsOf(result)}, nil
+}
+
+func keyed(material root.TrustedMaterial, key policyKey) root.TrustedMaterial {
+	return keyMaterial{material, root.NewExpiringKey(key.verifiers, time.Time{}, time.Time{})}
+}
+
+func run(e *entity, material root.TrustedMaterial, options []sgverify.VerifierOption, policy []sgverify.PolicyOption) (*sgverify.VerificationResult, error) {
+	verifier, err := sgverify.NewVerifier(material, options...)
+	if err != nil {
+		return nil, err
+	}
+	return verifier.Verify(e, sgverify.NewPolicy(e.artifact(), policy...))
+}
+
+// explain says who signed where it was not the one who should have.
+func explain(e *entity, err error) error {
+	var mismatch *sgverify.ErrNoMatchingCertificateIdentity
+	if !errors.As(err, &mismatch) {
+		return err
+	}
+	content, contentErr := e.VerificationContent()
+	if contentErr != nil {
+		return contentErr
+	}
+	who, summaryErr := certificate.SummarizeCertificate(content.Certificate())
+	if summaryErr != nil {
+		return summaryErr
+	}
+	reason := errors.New("which is none of the policy's identities")
+	if reasons := mismatch.Unwrap(); len(reasons) == 1 {
+		reason = reasons[0]
+	}
+	return fmt.Errorf("signed by %.256q (issuer %.256q): %w", who.SubjectAlternativeName, who.Issuer, reason)
+}
+
+func timestampsOf(result *sgverify.VerificationResult) []Timestamp {
+	var all []Timestamp
+	for _, t := range result.VerifiedTimestamps {
+		source := SourceTimestampAuthority
+		if t.Type == "Tlog" {
+			source = SourceTransparencyLog
+		}
+		all = append(all, Timestamp{Source: source, URI: t.URI, Time: t.Timestamp})
+	}
+	return all
+}

@@ -1,0 +1,275 @@
+// Copyright The cosignkit Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package verify
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/sigstore/sigstore-go/pkg/root"
+	"github.com/sigstore/sigstore/pkg/cryptoutils"
+
+	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/internal/files"
+	"github.com/cosignkit/cosignkit/internal/limits"
+)
+
+// TrustedRoots gives the trusted root to verify with. A [*TrustedRoot] gives
+// itself; a [*TUF] gives one that it keeps up to date. Implementations are safe
+// for concurrent use.
+type TrustedRoots interface {
+	// TrustedRoot returns the root that is current. A verification asks once
+	// and uses what it got to its end. An error is inconclusive, or
+	// misconfigured where only a human can help.
+	TrustedRoot(ctx context.Context) (*TrustedRoot, error)
+}
+
+// TrustedRoot is an immutable set of certificate authorities, transparency
+// logs, certificate transparency logs and timestamp authorities.
+type TrustedRoot struct {
+	material root.TrustedMaterial
+}
+
+var _ TrustedRoots = (*TrustedRoot)(nil)
+
+// TrustedRoot implements [TrustedRoots] and returns r.
+func (r *TrustedRoot) TrustedRoot(context.Context) (*TrustedRoot, error) { return r, nil }
+
+// Material returns the root in the form of sigstore-go. It must not be modified.
+func (r *TrustedRoot) Material() root.TrustedMaterial { return r.material }
+
+const opOpenRoot = "open trusted root"
+
+// LoadTrustedRoot reads a trusted root from a regular file, see
+// [ParseTrustedRoot].
+func LoadTrustedRoot(path string) (*TrustedRoot, error) {
+	b, err := files.Read(path, limits.TrustedRoot, "trusted root")
+	if err != nil {
+		return nil, fault.New(ErrMisconfigured, opOpenRoot, path, "", err)
+	}
+	return parseTrustedRoot(path, b)
+}
+
+// ParseTrustedRoot parses a trusted root in JSON: the message TrustedRoot of
+// Sigstore's protobuf-specs, media type
+// application/vnd.dev.sigstore.trustedroot+json, version 0.1 or 0.2. A root
+// that is not well formed is misconfigured.
+func ParseTrustedRoot(b []byte) (*TrustedRoot, error) { return parseTrustedRoot("", b) }
+
+func parseTrustedRoot(name string, b []byte) (_ *TrustedRoot, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fault.New(ErrMisconfigured, opOpenRoot, name, "", fmt.Errorf("not well formed: %.256v", r))
+		}
+	}()
+	if len(b) > limits.TrustedRoot {
+		return nil, fault.New(ErrMisconfigured, opOpenRoot, name, "", limits.Exceeded("trusted root in bytes", limits.TrustedRoot))
+	}
+	material, err := root.NewTrustedRootFromJSON(b)
+	if err != nil {
+		return nil, fault.New(ErrMisconfigured, opOpenRoot, name, "", err)
+	}
+	return &TrustedRoot{material: material}, nil
+}
+
+// PEMs are the parts of a trusted root in PEM, for deployments that do not have
+// one in JSON. Each part may be empty: what it would vouch for is then trusted
+// from nobody.
+type PEMs struct {
+	// Fulcio holds root and intermediate certificates of certificate
+	// authorities.
+	Fulcio []byte
+	// Rekor holds the public keys of transparency logs. Without the address
+	// that a trusted root in JSON gives, only entries of Rekor v1 can be
+	// verified.
+	Rekor []byte
+	// CTLog holds the public keys of certificate transparency logs.
+	CTLog []byte
+	// Timestamp holds the certificates of one timestamp authority, its own
+	// first and the root last.
+	Timestamp []byte
+}
+
+// ParsePEMs makes a trusted root of its parts. No part at all, and a part that
+// is not well formed, is misconfigured.
+func ParsePEMs(p PEMs) (*TrustedRoot, error) {
+	material, err := p.parse()
+	if err != nil {
+		return nil, fault.New(ErrMisconfigured, opOpenRoot, "", "", err)
+	}
+	return &TrustedRoot{material: material}, nil
+}
+
+// pemMaterial is a root without the validity periods that JSON has.
+type pemMaterial struct {
+	root.BaseTrustedMaterial
+	cas   []root.CertificateAuthority
+	logs  map[string]*root.TransparencyLog
+	cts   map[string]*root.TransparencyLog
+	times []root.TimestampingAuthority
+}
+
+func (m *pemMaterial) FulcioCertificateAuthorities() []root.CertificateAuthority { return m.cas }
+func (m *pemMaterial) RekorLogs() map[string]*root.TransparencyLog               { return m.logs }
+func (m *pemMaterial) CTLogs() map[string]*root.TransparencyLog                  { return m.cts }
+func (m *pemMaterial) TimestampingAuthorities() []root.TimestampingAuthority     { return m.times }
+
+func (p PEMs) parse() (*pemMaterial, error) {
+	if len(p.Fulcio)+len(p.Rekor)+len(p.CTLog)+len(p.Timestamp) == 0 {
+		return nil, errors.New("no certificate and no key")
+	}
+	m := &pemMaterial{}
+	var err error
+	if m.cas, err = authorities(p.Fulcio); err != nil {
+		return nil, fmt.Errorf("Fulcio: %w", err)
+	}
+	if m.logs, err = logs(p.Rekor); err != nil {
+		return nil, fmt.Errorf("Rekor: %w", err)
+	}
+	if m.cts, err = logs(p.CTLog); err != nil {
+		return nil, fmt.Errorf("certificate transparency log: %w", err)
+	}
+	if m.times, err = timestampAuthority(p.Timestamp); err != nil {
+		return nil, fmt.Errorf("timestamp authority: %w", err)
+	}
+	return m, nil
+}
+
+func certificates(b []byte) ([]*x509.Certificate, error) {
+	if len(b) == 0 {
+		return nil, nil
+	}
+	if len(b) > limits.TrustedRoot {
+		return nil, limits.Exceeded("certificates in bytes", limits.TrustedRoot)
+	}
+	all, err := cryptoutils.UnmarshalCertificatesFromPEM(b)
+	if err != nil {
+		return nil, err
+	}
+	if len(all) == 0 {
+		return nil, errors.New("no certificate in PEM")
+	}
+	return all, nil
+}
+
+func selfSigned(c *x509.Certificate) bool {
+	return bytes.Equal(c.RawIssuer, c.RawSubject) && c.CheckSignatureFrom(c) == nil
+}
+
+func authorities(b []byte) ([]root.CertificateAuthority, error) {
+	all, err := certificates(b)
+	if err != nil {
+		return nil, err
+	}
+	var roots, intermediates []*x509.Certificate
+	for _, c := range all {
+		if !c.IsCA {
+			return nil, fmt.Errorf("%q is not a certificate authority", c.Subject)
+		}
+		if selfSigned(c) {
+			roots = append(roots, c)
+		} else {
+			intermediates = append(intermediates, c)
+		}
+	}
+	if len(all) > 0 && len(roots) == 0 {
+		return nil, errors.New("no root certificate, only intermediates")
+	}
+	cas := make([]root.CertificateAuthority, 0, len(roots))
+	for _, r := range roots {
+		cas = append(cas, &root.FulcioCertificateAuthority{Root: r, Intermediates: intermediates})
+	}
+	return cas, nil
+}
+
+func timestampAuthority(b []byte) ([]root.TimestampingAuthority, error) {
+	all, err := certificates(b)
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	last := len(all) - 1
+	if last == 0 || !selfSigned(all[last]) {
+		return nil, errors.New("want the authority's certificate first and a root certificate last")
+	}
+	return []root.TimestampingAuthority{&root.SigstoreTimestampingAuthority{
+		Leaf: all[0], Intermediates: all[1:last], Root: all[last],
+	}}, nil
+}
+
+func logs(b []byte) (map[string]*root.TransparencyLog, error) {
+	if len(b) > limits.TrustedRoot {
+		return nil, limits.Exceeded("keys in bytes", limits.TrustedRoot)
+	}
+	all := map[string]*root.TransparencyLog{}
+	for rest := bytes.TrimSpace(b); len(rest) > 0; rest = bytes.TrimSpace(rest) {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			return nil, errors.New("not a public key in PEM")
+		}
+		key, err := x509.ParsePKIXPublicKey(block.Bytes)
+		if err != nil {
+			return nil, err
+		}
+		// RFC 6962, section 3.2: a log's id is the hash of its key.
+		id := sha256.Sum256(block.Bytes)
+		all[hex.EncodeToString(id[:])] = &root.TransparencyLog{
+			ID: id[:], PublicKey: key, HashFunc: crypto.SHA256, SignatureHashFunc: crypto.SHA256,
+			// Entries of a log without a start are refused.
+			ValidityPeriodStart: time.Unix(0, 0),
+		}
+	}
+	return all, nil
+}
+
+// Names of the environment variables that [TrustedRootFromEnvironment] reads.
+const (
+	envFulcio    = "SIGSTORE_ROOT_FILE"
+	envRekor     = "SIGSTORE_REKOR_PUBLIC_KEY"
+	envCTLog     = "SIGSTORE_CT_LOG_PUBLIC_KEY_FILE"
+	envTimestamp = "SIGSTORE_TSA_CERTIFICATE_FILE"
+)
+
+// TrustedRootFromEnvironment makes a trusted root of the PEM files that these
+// variables name, for a Sigstore whose keys the user gives one by one:
+//
+//	SIGSTORE_ROOT_FILE               certificates of Fulcio
+//	SIGSTORE_REKOR_PUBLIC_KEY        public keys of Rekor v1
+//	SIGSTORE_CT_LOG_PUBLIC_KEY_FILE  public keys of certificate transparency logs
+//	SIGSTORE_TSA_CERTIFICATE_FILE    certificates of a timestamp authority
+//
+// It returns nil and no error when none is set. A variable that is set and
+// empty, or names what cannot be used, is misconfigured. Unlike cosign, it adds
+// nothing from TUF to those that are set.
+func TrustedRootFromEnvironment() (*TrustedRoot, error) {
+	var p PEMs
+	found := false
+	for _, part := range []struct {
+		name string
+		to   *[]byte
+	}{{envFulcio, &p.Fulcio}, {envRekor, &p.Rekor}, {envCTLog, &p.CTLog}, {envTimestamp, &p.Timestamp}} {
+		path, ok := os.LookupEnv(part.name)
+		if !ok {
+			continue
+		}
+		found = true
+		b, err := files.Read(path, limits.TrustedRoot, "file")
+		if err != nil {
+			return nil, fault.New(ErrMisconfigured, opOpenRoot, part.name, "", err)
+		}
+		*part.to = b
+	}
+	if !found {
+		return nil, nil
+	}
+	return ParsePEMs(p)
+}
