@@ -20,6 +20,7 @@ import (
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 	"github.com/sigstore/sigstore/pkg/signature"
 
+	"github.com/cosignkit/cosignkit/internal/keypair"
 	"github.com/cosignkit/cosignkit/internal/limits"
 )
 
@@ -119,7 +120,7 @@ func parseUnencrypted(b []byte) (crypto.Signer, error) {
 	if !ok {
 		return nil, fmt.Errorf("keys of type %T do not sign", private)
 	}
-	if _, err := algorithmOf(key.Public()); err != nil {
+	if _, err := keypair.Algorithm(key.Public()); err != nil {
 		return nil, err
 	}
 	return key, nil

@@ -15,9 +15,9 @@ import (
 
 	"github.com/secure-systems-lab/go-securesystemslib/encrypted"
 	"github.com/sigstore/cosign/v2/pkg/cosign"
-	"github.com/sigstore/sigstore/pkg/signature"
 
 	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/internal/keypair"
 	"github.com/cosignkit/cosignkit/internal/keys"
 	"github.com/cosignkit/cosignkit/internal/limits"
 )
@@ -152,21 +152,8 @@ func parsePKCS8(der []byte) (crypto.Signer, error) {
 	if !ok {
 		return nil, fmt.Errorf("keys of type %T do not sign", parsed)
 	}
-	if _, err := algorithmOf(key.Public()); err != nil {
+	if _, err := keypair.Algorithm(key.Public()); err != nil {
 		return nil, err
 	}
 	return key, nil
-}
-
-// algorithmOf returns the one algorithm that this package signs with for a
-// public key, from sigstore's algorithm registry.
-func algorithmOf(public crypto.PublicKey) (signature.AlgorithmDetails, error) {
-	if err := keys.Check(public); err != nil {
-		return signature.AlgorithmDetails{}, err
-	}
-	details, err := signature.GetDefaultAlgorithmDetails(public)
-	if err != nil {
-		return details, fmt.Errorf("no algorithm for a key of this kind and size: %w", err)
-	}
-	return details, nil
 }

@@ -4,24 +4,20 @@
 package signing
 
 import (
-	"bytes"
 	"context"
 	"crypto"
-	"crypto/ed25519"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"slices"
 	"unicode/utf8"
 
 	"github.com/opencontainers/go-digest"
-	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
-	"github.com/sigstore/sigstore/pkg/cryptoutils"
-	"github.com/sigstore/sigstore/pkg/signature"
+	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 
+	"github.com/cosignkit/cosignkit/internal/bundles"
 	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/internal/keypair"
 	"github.com/cosignkit/cosignkit/internal/limits"
 )
 
@@ -33,16 +29,42 @@ type KeySignerConfig struct {
 	// bound its own time.
 	Key crypto.Signer
 
+	// CertificateChain goes with each signature, so that it is verified by the
+	// identity in the first certificate, which must be for Key. The others, up
+	// to the root, are kept in legacy signatures only. Nil for a key that
+	// verifiers know.
+	CertificateChain []*x509.Certificate
+
+	// Log records each signature before it is returned, such as a
+	// keyless.Client does. Required unless SkipTransparencyLog is true: that a
+	// signature is published is never the silent default, and neither is that
+	// it is not.
+	Log Log
+
 	// SkipTransparencyLog makes signatures that are recorded in no
 	// transparency log. Verifiers refuse those unless they are told not to
-	// look for an entry. It must be true until this package can upload: that a
-	// signature is published is never the silent default.
+	// look for an entry.
 	SkipTransparencyLog bool
+}
+
+// Log records signatures where others can see them. Implementations are safe for
+// concurrent use.
+//
+// One that also has the method CanRecord(Form, crypto.PublicKey) error is asked
+// with it, before anything is signed or uploaded, whether it takes signatures of
+// that form and key.
+type Log interface {
+	// Record adds log entries and timestamps for the signature in bundle, which
+	// was made with key, to bundle's verification material, and returns only
+	// what it has verified.
+	Record(ctx context.Context, bundle *protobundle.Bundle, key crypto.PublicKey) error
 }
 
 // KeySigner is a [Signer] with a long-lived private key.
 type KeySigner struct {
-	keypair keypair
+	keypair keypair.Keypair
+	chain   [][]byte
+	log     Log
 }
 
 var (
@@ -57,19 +79,30 @@ func NewKeySigner(config KeySignerConfig) (*KeySigner, error) {
 	if config.Key == nil {
 		return nil, misconfigured(op, "", errors.New("no private key"))
 	}
-	if !config.SkipTransparencyLog {
-		return nil, misconfigured(op, "", errors.New("uploading to a transparency log is not supported yet; "+
-			"set SkipTransparencyLog to sign without one"))
+	if (config.Log == nil) != config.SkipTransparencyLog {
+		return nil, misconfigured(op, "", errors.New("want either a transparency log or SkipTransparencyLog"))
 	}
-	k, err := newKeypair(config.Key)
+	k, err := keypair.New(config.Key)
 	if err != nil {
 		return nil, misconfigured(op, "", err)
 	}
-	return &KeySigner{keypair: k}, nil
+	signer := &KeySigner{keypair: k, log: config.Log}
+	for i, c := range config.CertificateChain {
+		if i == 0 && !sameKey(c.PublicKey, config.Key.Public()) {
+			return nil, misconfigured(op, "", errors.New("the certificate is for another key"))
+		}
+		signer.chain = append(signer.chain, c.Raw)
+	}
+	return signer, nil
+}
+
+func sameKey(a, b crypto.PublicKey) bool {
+	key, ok := a.(interface{ Equal(x crypto.PublicKey) bool })
+	return ok && key.Equal(b)
 }
 
 // PublicKey returns the public half of the key.
-func (k *KeySigner) PublicKey() crypto.PublicKey { return k.keypair.key.Public() }
+func (k *KeySigner) PublicKey() crypto.PublicKey { return k.keypair.GetPublicKey() }
 
 // Sign implements [Signer].
 func (k *KeySigner) Sign(ctx context.Context, request Request) ([]Signature, error) {
@@ -81,25 +114,73 @@ func (k *KeySigner) Sign(ctx context.Context, request Request) ([]Signature, err
 	if err != nil {
 		return nil, misconfigured(op, request.Digest.String(), err)
 	}
+	if err := k.canRecord(forms); err != nil {
+		return nil, misconfigured(op, request.Digest.String(), err)
+	}
+	maker, subject := k.maker(), bundles.Subject{
+		Digest: request.Digest, Repository: request.Repository, Annotations: request.Annotations,
+	}
 	signatures := make([]Signature, 0, len(forms))
 	for _, form := range forms {
-		sign := k.keypair.signBundle
+		s := Signature{Form: form}
 		if form == Legacy {
-			sign = k.keypair.signLegacy
+			s.Payload, s.Annotations, err = maker.Legacy(ctx, subject)
+		} else {
+			s.Bundle, err = maker.Bundle(ctx, subject)
 		}
-		s, err := sign(ctx, request)
 		if err != nil {
-			return nil, fault.New(ErrInconclusive, op, request.Digest.String(), string(form), err)
+			return nil, fault.New(kindOf(err), op, request.Digest.String(), string(form), err)
 		}
 		signatures = append(signatures, s)
 	}
 	return signatures, nil
 }
 
+// kindOf is what an error without a family is: too much to sign is the caller's
+// doing, and anything else that a key or a log could not do may work later.
+func kindOf(err error) error {
+	if errors.Is(err, limits.ErrExceeded) {
+		return ErrMisconfigured
+	}
+	return ErrInconclusive
+}
+
+func (k *KeySigner) maker() bundles.Maker {
+	maker := bundles.Maker{Keypair: k.keypair}
+	if len(k.chain) > 0 {
+		maker.Certificate, maker.Chain = k.chain[0], k.chain[1:]
+	}
+	if k.log != nil {
+		maker.Record = func(ctx context.Context, b *protobundle.Bundle) error {
+			return k.log.Record(ctx, b, k.PublicKey())
+		}
+	}
+	return maker
+}
+
 // Preflight implements [Preflighter].
 func (k *KeySigner) Preflight(_ context.Context, request Request) error {
-	if _, err := request.validate(); err != nil {
+	forms, err := request.validate()
+	if err == nil {
+		err = k.canRecord(forms)
+	}
+	if err != nil {
 		return misconfigured("sign", request.Repository, err)
+	}
+	return nil
+}
+
+func (k *KeySigner) canRecord(forms []Form) error {
+	asked, ok := k.log.(interface {
+		CanRecord(form Form, key crypto.PublicKey) error
+	})
+	if !ok {
+		return nil
+	}
+	for _, form := range forms {
+		if err := asked.CanRecord(form, k.PublicKey()); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -143,91 +224,4 @@ func validateDigest(d digest.Digest) error {
 		return fmt.Errorf("digest algorithm %s is not supported, want sha256", d.Algorithm())
 	}
 	return nil
-}
-
-// keypair signs with a crypto.Signer. It implements sigstore-go's sign.Keypair,
-// so that bundles are made by the same code for every kind of key.
-type keypair struct {
-	key       crypto.Signer
-	algorithm signature.AlgorithmDetails
-	check     signature.Verifier
-	hint      []byte
-	pem       string
-}
-
-func newKeypair(key crypto.Signer) (_ keypair, err error) {
-	// The key may be a nil pointer in an interface, or lack its parts.
-	defer func() {
-		if recover() != nil {
-			err = errors.New("the key is incomplete")
-		}
-	}()
-	if k, ok := key.(ed25519.PrivateKey); ok && len(k) != ed25519.PrivateKeySize {
-		return keypair{}, fmt.Errorf("Ed25519 key of %d bytes, want %d", len(k), ed25519.PrivateKeySize)
-	}
-	public := key.Public()
-	details, err := algorithmOf(public)
-	if err != nil {
-		return keypair{}, err
-	}
-	check, err := signature.LoadVerifierFromAlgorithmDetails(public, details)
-	if err != nil {
-		return keypair{}, err
-	}
-	der, err := cryptoutils.MarshalPublicKeyToDER(public)
-	if err != nil {
-		return keypair{}, err
-	}
-	sum := sha256.Sum256(der)
-	return keypair{
-		key:       key,
-		algorithm: details,
-		check:     check,
-		hint:      []byte(base64.StdEncoding.EncodeToString(sum[:])),
-		pem:       string(cryptoutils.PEMEncode(cryptoutils.PublicKeyPEMType, der)),
-	}, nil
-}
-
-func (k keypair) GetHashAlgorithm() protocommon.HashAlgorithm { return k.algorithm.GetProtoHashType() }
-func (k keypair) GetHint() []byte                             { return k.hint }
-func (k keypair) GetPublicKey() crypto.PublicKey              { return k.key.Public() }
-func (k keypair) GetPublicKeyPem() (string, error)            { return k.pem, nil }
-
-func (k keypair) GetSigningAlgorithm() protocommon.PublicKeyDetails {
-	return k.algorithm.GetSignatureAlgorithm()
-}
-
-func (k keypair) GetKeyAlgorithm() string {
-	switch k.algorithm.GetKeyType() {
-	case signature.RSA:
-		return "RSA"
-	case signature.ED25519:
-		return "ED25519"
-	default:
-		return "ECDSA"
-	}
-}
-
-// SignData implements sign.Keypair. What it signs it checks at once with the
-// public key: a token or a computation that went wrong must not produce a
-// signature that is found bad only when somebody pulls.
-func (k keypair) SignData(ctx context.Context, data []byte) (sig, signed []byte, err error) {
-	if err := ctx.Err(); err != nil {
-		return nil, nil, err
-	}
-	signed = data
-	hash := k.algorithm.GetHashType()
-	if hash != 0 {
-		h := hash.New()
-		h.Write(data)
-		signed = h.Sum(nil)
-	}
-	sig, err = k.key.Sign(rand.Reader, signed, hash)
-	if err != nil {
-		return nil, nil, fmt.Errorf("private key: %w", err)
-	}
-	if err := k.check.VerifySignature(bytes.NewReader(sig), bytes.NewReader(data)); err != nil {
-		return nil, nil, fmt.Errorf("the signature does not match the public key: %w", err)
-	}
-	return sig, signed, nil
 }

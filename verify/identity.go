@@ -4,6 +4,7 @@
 package verify
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"regexp"
@@ -12,6 +13,7 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/fulcio/certificate"
 	sgverify "github.com/sigstore/sigstore-go/pkg/verify"
 
+	"github.com/cosignkit/cosignkit/internal/fault"
 	"github.com/cosignkit/cosignkit/internal/limits"
 )
 
@@ -94,6 +96,23 @@ func (i Identity) compile() (sgverify.CertificateIdentity, error) {
 		return none, err
 	}
 	return sgverify.NewCertificateIdentity(sanMatcher, issuerMatcher, i.GitHub.extensions())
+}
+
+// Check returns an error unless certificate was issued to the identity. It only
+// reads the certificate, and verifies nothing.
+func (i Identity) Check(c *x509.Certificate) error {
+	compiled, err := i.compile()
+	if err != nil {
+		return fault.New(ErrMisconfigured, "check identity", "", "", err)
+	}
+	summary, err := certificate.SummarizeCertificate(c)
+	if err == nil {
+		err = compiled.Verify(summary)
+	}
+	if err != nil {
+		return fault.New(ErrRejected, "check identity", "", "", err)
+	}
+	return nil
 }
 
 // anchor makes a pattern that matches the whole of a text or nothing. The

@@ -75,6 +75,48 @@ const (
 	// TUFMetadata bounds the files of the cache; it is go-tuf's largest bound.
 	TUFMetadata = 5_000_000
 
+	// ServiceBudget is how long one signature may wait for the services that
+	// record it, unless the caller says otherwise.
+	ServiceBudget = 60 * time.Second
+
+	// ServiceAttempts bounds how often one request is sent.
+	ServiceAttempts = 4
+
+	// ServiceWait is the wait after the first failed attempt, which doubles
+	// with each.
+	ServiceWait = 250 * time.Millisecond
+
+	// ServiceReply bounds one answer of a service. A certificate chain or a log
+	// entry is under 64 KiB.
+	ServiceReply = 1 << 20
+
+	// Login is how long a person may take to log in with a browser.
+	Login = 5 * time.Minute
+
+	// LoginPage is how long the browser may take to read the page at the end of
+	// a login. It is on the same machine.
+	LoginPage = time.Second
+
+	// DeviceLogin bounds the time that an issuer gives a person to enter a code.
+	DeviceLogin = 15 * time.Minute
+
+	// DeviceInterval is how often an issuer is asked whether the person did,
+	// unless it says otherwise, and what is added when it finds that too often,
+	// by RFC 8628.
+	DeviceInterval = 5 * time.Second
+
+	// CertificateMargin is the life that a certificate must still have for
+	// another signature to be begun with it: logs and authorities have to
+	// answer before its end.
+	CertificateMargin = time.Minute
+
+	// ClockSkew is how far the clock of a certificate authority may be ahead of
+	// ours.
+	ClockSkew = 2 * time.Minute
+
+	// Token bounds an identity token. Those of workflows are about 2 KiB.
+	Token = 64 << 10
+
 	// Identities bounds the identities of one policy.
 	Identities = 128
 
