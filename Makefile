@@ -9,7 +9,7 @@ GO ?= go
 LIBRARY := ./signing/... ./verify/... ./keyless/... ./registry/... ./compose/...
 PLATFORMS := linux darwin windows freebsd
 # Directories of the nested modules, which `./...` does not reach.
-NESTED := tools internal/e2e
+NESTED := tools internal/e2e internal/e2e/sigstack
 # More flags for `go test`, such as TESTFLAGS=-v.
 TESTFLAGS ?=
 # Which benchmarks to run, as a regular expression.
@@ -29,11 +29,15 @@ GOLANGCI_LINT = $(GO) tool -modfile=$(CURDIR)/tools/go.mod golangci-lint
 .PHONY: help
 help: ## list the targets (this)
 	@echo "Times: first run with empty caches, then warm; on two cores."
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## push signed, pull verified, be refused; against a registry of its own (3 min, 10 s)
 	$(GO) run ./examples/demo
+
+.PHONY: demo-keyless
+demo-keyless: ## the same without keys, by an identity; builds the services of Sigstore first (8 min, 20 s)
+	$(GO) run ./examples/demo keyless
 
 .PHONY: test
 test: ## all tests of the library and the examples, under the race detector (7 min, 2 min)
@@ -58,6 +62,7 @@ lint: ## golangci-lint, gofmt, tidy modules, licence headers (5 min, 30 s)
 	$(GO) test -run 'TestLicenceHeader|TestImportArrows' ./internal/depcheck
 	$(GOLANGCI_LINT) run ./...
 	cd internal/e2e && $(GOLANGCI_LINT) run ./...
+	cd internal/e2e/sigstack && $(GOLANGCI_LINT) run ./...
 
 .PHONY: bench
 bench: ## benchmarks with allocations; BENCH=regexp selects (3 min, 1 min)
@@ -76,9 +81,11 @@ interop: docker-registry ## against the cosign CLI v2 and v3, built here, and fo
 	cd internal/e2e/interop && $(GO) test -count=1 -timeout 30m -parallel 4
 
 .PHONY: e2e
-e2e: ## minictl and demo as programs; 16 goroutines and 4 processes sign one image, ROUNDS times (4 min, 1 min)
+e2e: ## programs as a user runs them, many signers at once, and Sigstore's services with their faults (10 min, 3 min)
 	$(GO) test -count=1 -v -timeout 15m ./examples/...
 	$(GO) test -count=1 -v -timeout 15m -run '^TestConcurrentSigners$$' ./registry -rounds '$(ROUNDS)'
+	cd internal/e2e/sigstack && $(GO) test -count=1 -timeout 15m ./...
+	cd internal/e2e && $(GO) test -count=1 -timeout 15m ./keyless
 
 # Debian's registry is one of those that interop runs against.
 .PHONY: docker-registry

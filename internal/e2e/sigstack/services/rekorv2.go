@@ -1,0 +1,108 @@
+// Copyright The cosignkit Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package services
+
+import (
+	"context"
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	mathrand "math/rand/v2"
+
+	posix "github.com/sigstore/rekor-tiles/v2/cmd/rekor-server/posix/app"
+	"github.com/sigstore/rekor-tiles/v2/pkg/note"
+	"github.com/sigstore/sigstore/pkg/cryptoutils"
+)
+
+// startRekorV2 runs the command of Rekor v2 in a goroutine: nothing of it can
+// be imported but that, which reads os.Args, takes no port 0, and exits the
+// process if it fails.
+func startRekorV2(ctx context.Context, dir string) (*tlog, error) {
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	keyPEM, err := cryptoutils.MarshalPrivateKeyToPEM(private)
+	if err != nil {
+		return nil, err
+	}
+	keyFile := filepath.Join(dir, "rekorv2.key")
+	if err := os.WriteFile(keyFile, keyPEM, 0o600); err != nil {
+		return nil, err
+	}
+	// The name in what the log signs: verifiers take the host of the log's URL.
+	const origin = loopback
+	_, id, err := note.KeyHash(origin, public)
+	if err != nil {
+		return nil, err
+	}
+	ports, err := freePorts(3)
+	if err != nil {
+		return nil, err
+	}
+	os.Args = []string{
+		"rekor-server", "serve",
+		"--http-address", loopback, "--http-port", ports[0],
+		"--grpc-address", loopback, "--grpc-port", ports[1],
+		"--http-metrics-port", ports[2],
+		"--hostname", origin,
+		"--storage-dir", filepath.Join(dir, "rekorv2"),
+		"--signer-filepath", keyFile,
+		"--checkpoint-interval", "100ms",
+		"--batch-max-age", "20ms",
+		"--log-level", "error",
+	}
+	go posix.Execute()
+
+	url := "http://" + net.JoinHostPort(loopback, ports[0])
+	if err := wait(ctx, url+"/healthz"); err != nil {
+		return nil, fmt.Errorf("rekor v2: %w", err)
+	}
+	return &tlog{url: url, key: public, id: id, signs: crypto.SHA512}, nil
+}
+
+// wait waits until url answers.
+func wait(ctx context.Context, url string) error {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	for {
+		_, err := get(ctx, url)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), err)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// freePorts returns ports that were free a moment ago, and that the system is
+// unlikely to give to another process in the meantime: they are below those
+// that it picks from where a program does not care.
+func freePorts(n int) ([]string, error) {
+	ports := make([]string, 0, n)
+	for range 1000 {
+		port := strconv.Itoa(20000 + mathrand.IntN(12000))
+		listener, err := net.Listen("tcp", net.JoinHostPort(loopback, port))
+		if err != nil {
+			continue
+		}
+		// Closed on return, so that no port is there twice.
+		defer listener.Close()
+		if ports = append(ports, port); len(ports) == n {
+			return ports, nil
+		}
+	}
+	return nil, errors.New("no free port")
+}
