@@ -11,13 +11,36 @@
 //
 // # What is checked
 //
-// For each candidate, in every form: the signature verifies with a key of the
-// policy; the signed payload names the very digest of the image; it is a
-// signature and not an attestation (predicate type
-// https://sigstore.dev/cosign/sign/v1, or a simple signing payload); it carries
-// the required annotations; and it claims a repository that the policy accepts.
+// For each candidate, in every form alike:
+//
+//   - the signature verifies, with a key of the policy, or with the key in a
+//     Fulcio certificate that was issued to an identity of the policy;
+//   - the signed payload names the very digest of the image, and is a signature
+//     and not an attestation (predicate type
+//     https://sigstore.dev/cosign/sign/v1, or a simple signing payload);
+//   - it carries the annotations, and claims a repository, that the policy asks
+//     for;
+//   - a trusted transparency log has an entry for this very signature, content
+//     and key or certificate, by a signed entry timestamp, or by an inclusion
+//     proof to a signed checkpoint, or both where both are shown;
+//   - the whole chain of a certificate, intermediates included, is valid at
+//     each time that a log or a timestamp authority vouches for, of which there
+//     must be one, and a trusted certificate transparency log has signed for
+//     the certificate.
+//
 // The image is accepted when the candidates that pass were made by at least
-// Threshold different keys of the policy.
+// Threshold different keys and identities of the policy. Thresholds for logs and
+// timestamps count different authorities, not entries.
+//
+// # Trusted roots
+//
+// Who is trusted comes from a [TrustedRoot]: one that the caller has as JSON
+// ([LoadTrustedRoot], [ParseTrustedRoot]) or in parts ([ParsePEMs],
+// [TrustedRootFromEnvironment]), or one that a [TUF] repository distributes and
+// keeps up to date, such as that of Sigstore's public instance. A root is
+// immutable, and one verification uses one. With a root that was given,
+// verifying makes no request of its own to anybody; only a [TUF], and a
+// [LogLookup] if the policy has one, go to the network.
 //
 // # Fail closed
 //

@@ -5,17 +5,25 @@ package verify
 
 import (
 	"context"
+	"crypto"
 	"crypto/x509"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	"github.com/sigstore/sigstore-go/pkg/bundle"
 	"github.com/sigstore/sigstore-go/pkg/fulcio/certificate"
 	"github.com/sigstore/sigstore-go/pkg/root"
+	"github.com/sigstore/sigstore-go/pkg/tlog"
 	sgverify "github.com/sigstore/sigstore-go/pkg/verify"
 
+	"github.com/cosignkit/cosignkit/internal/fault"
 	"github.com/cosignkit/cosignkit/internal/limits"
 )
 
@@ -75,6 +83,35 @@ func (e *entity) VerificationContent() (sgverify.VerificationContent, error) {
 	return content, nil
 }
 
+// TlogEntries refuses entries that sigstore-go proves as what they are not. It
+// goes by the checkpoint for how an entry is proved, and by the body for whether
+// the proof has bound it to the signature: an entry of Rekor v2 under a
+// checkpoint of Rekor v1 would be bound to nothing. It does not look at the kind
+// beside the body at all.
+func (e *entity) TlogEntries() ([]*tlog.Entry, error) {
+	entries, err := e.Bundle.TlogEntries()
+	if err != nil {
+		return nil, err
+	}
+	for _, entry := range entries {
+		tle := entry.TransparencyLogEntry()
+		// The origins of Rekor v1 have spaces, and those of v2 cannot.
+		origin, _, _ := strings.Cut(tle.GetInclusionProof().GetCheckpoint().GetEnvelope(), "\n")
+		if entry.IsRekorV2() && strings.Contains(origin, " ") {
+			return nil, errors.New("entry of Rekor v2 with a checkpoint of Rekor v1")
+		}
+		var head struct{ Kind, APIVersion string }
+		if err := json.Unmarshal(tle.GetCanonicalizedBody(), &head); err != nil {
+			return nil, err
+		}
+		if says := tle.GetKindVersion(); says.GetKind() != head.Kind || says.GetVersion() != head.APIVersion {
+			return nil, fmt.Errorf("entry of kind %.64q version %.64q is said to be %.64q version %.64q",
+				head.Kind, head.APIVersion, says.GetKind(), says.GetVersion())
+		}
+	}
+	return entries, nil
+}
+
 // Version names none that sigstore-go has a compatibility mode for: that mode
 // writes to standard error.
 func (e *entity) Version() (string, error) { return "exact", nil }
@@ -124,27 +161,39 @@ func (f finding) by() string {
 // logs of material.
 func (v *validated) verifyEntity(ctx context.Context, e *entity, material root.TrustedMaterial) (finding, error) {
 	if e.hasCertificate() {
-		return v.verifyCertificate(e, material)
+		return v.verifyCertificate(ctx, e, material)
 	}
 	return v.verifyKey(ctx, e, material)
 }
 
 // verifyCertificate checks a signature that was made with a Fulcio certificate.
-func (v *validated) verifyCertificate(e *entity, material root.TrustedMaterial) (finding, error) {
+func (v *validated) verifyCertificate(ctx context.Context, e *entity, material root.TrustedMaterial) (finding, error) {
 	if len(v.identities) == 0 {
 		return finding{}, errors.New("signed with a certificate, and the policy names only keys")
+	}
+	e, err := v.lookUp(ctx, e, nil)
+	if err != nil {
+		return finding{}, err
+	}
+	content, err := e.VerificationContent()
+	if err != nil {
+		return finding{}, err
+	}
+	if err := checkNames(content.Certificate()); err != nil {
+		return finding{}, err
 	}
 	policy := []sgverify.PolicyOption{}
 	for _, identity := range v.identities {
 		policy = append(policy, sgverify.WithCertificateIdentity(identity))
 	}
-	var first error
+	var failed error
 	for _, options := range v.certificateOptions() {
 		result, err := run(e, material, options, policy)
 		if err != nil {
-			if first == nil {
-				first = err
+			if failed != nil {
+				err = fmt.Errorf("%w; without a log entry: %w", failed, err)
 			}
+			failed = err
 			continue
 		}
 		summary := result.Signature.Certificate
@@ -155,7 +204,7 @@ func (v *validated) verifyCertificate(e *entity, material root.TrustedMaterial) 
 		}
 		return finding{}, errors.New("the certificate is for no identity of the policy")
 	}
-	return finding{}, explain(e, first)
+	return finding{}, explain(e, failed)
 }
 
 // certificateOptions are the ways in which a certificate can be found good. A
@@ -203,6 +252,9 @@ func (v *validated) verifyKey(ctx context.Context, e *entity, material root.Trus
 	}
 	if !v.ignoreLog {
 		options = append(options, sgverify.WithTransparencyLog(v.logThreshold))
+		if e, err = v.lookUp(ctx, e, key.public); err != nil {
+			return finding{key: key}, err
+		}
 	} else if v.timestampThreshold == 0 {
 		return finding{key: key}, nil
 	}
@@ -213,11 +265,78 @@ func (v *validated) verifyKey(ctx context.Context, e *entity, material root.Trus
 	return finding{key: key, timestamps: timestampsOf(result)}, nil
 }
 
+// lookUp returns e with the log entries that it does not show, if they are to be
+// looked up. A certificate that names nobody of the policy is not worth it.
+func (v *validated) lookUp(ctx context.Context, e *entity, key crypto.PublicKey) (*entity, error) {
+	if v.lookup == nil || v.ignoreLog || len(e.GetVerificationMaterial().GetTlogEntries()) > 0 {
+		return e, nil
+	}
+	if key == nil {
+		content, err := e.VerificationContent()
+		if err != nil {
+			return nil, err
+		}
+		summary, err := certificate.SummarizeCertificate(content.Certificate())
+		if err != nil {
+			return nil, err
+		}
+		if !slices.ContainsFunc(v.identities, func(i sgverify.CertificateIdentity) bool { return i.Verify(summary) == nil }) {
+			return e, nil
+		}
+	}
+	if err := v.lookup.Lookup(ctx, e.Bundle.Bundle, key); err != nil {
+		return nil, fault.New(ErrInconclusive, opVerify, "", "look up log entry", err)
+	}
+	return newEntity(e.Bundle.Bundle, e.artifact)
+}
+
 func keyed(material root.TrustedMaterial, key policyKey) root.TrustedMaterial {
 	return keyMaterial{material, root.NewExpiringKey(key.verifiers, time.Time{}, time.Time{})}
 }
 
+// timelyMaterial is a trusted root with fewer logs.
+type timelyMaterial struct {
+	root.TrustedMaterial
+	logs map[string]*root.TransparencyLog
+}
+
+func (m timelyMaterial) RekorLogs() map[string]*root.TransparencyLog { return m.logs }
+
+// timely is material without the logs that are only proved to have an entry, and
+// were trusted at none of the times that are vouched for. sigstore-go looks at
+// the period of a log where the log itself tells the time, and not otherwise:
+// the key of a log that has ended would be good for ever.
+func timely(e *entity, material root.TrustedMaterial, times []sgverify.TimestampVerificationResult) (timelyMaterial, bool) {
+	logs, all := maps.Clone(material.RekorLogs()), true
+	for _, entry := range e.GetVerificationMaterial().GetTlogEntries() {
+		id := hex.EncodeToString(entry.GetLogId().GetKeyId())
+		log, ok := logs[id]
+		if !ok || len(entry.GetInclusionPromise().GetSignedEntryTimestamp()) > 0 {
+			continue
+		}
+		if !slices.ContainsFunc(times, func(t sgverify.TimestampVerificationResult) bool {
+			return !t.Timestamp.Before(log.ValidityPeriodStart) &&
+				(log.ValidityPeriodEnd.IsZero() || !t.Timestamp.After(log.ValidityPeriodEnd))
+		}) {
+			delete(logs, id)
+			all = false
+		}
+	}
+	return timelyMaterial{material, logs}, all
+}
+
 func run(e *entity, material root.TrustedMaterial, options []sgverify.VerifierOption, policy []sgverify.PolicyOption) (*sgverify.VerificationResult, error) {
+	result, err := runOnce(e, material, options, policy)
+	if err != nil || len(result.VerifiedTimestamps) == 0 {
+		return result, err
+	}
+	if fewer, all := timely(e, material, result.VerifiedTimestamps); !all {
+		return runOnce(e, fewer, options, policy)
+	}
+	return result, nil
+}
+
+func runOnce(e *entity, material root.TrustedMaterial, options []sgverify.VerifierOption, policy []sgverify.PolicyOption) (*sgverify.VerificationResult, error) {
 	verifier, err := sgverify.NewVerifier(material, options...)
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ package verify
 
 import (
 	"crypto/x509"
+	"encoding/asn1"
 	"errors"
 	"fmt"
 	"regexp"
@@ -105,7 +106,10 @@ func (i Identity) Check(c *x509.Certificate) error {
 	if err != nil {
 		return fault.New(ErrMisconfigured, "check identity", "", "", err)
 	}
-	summary, err := certificate.SummarizeCertificate(c)
+	var summary certificate.Summary
+	if err = checkNames(c); err == nil {
+		summary, err = certificate.SummarizeCertificate(c)
+	}
 	if err == nil {
 		err = compiled.Verify(summary)
 	}
@@ -145,6 +149,46 @@ func (i Identity) String() string {
 	}
 	s := part(i.Subject, i.SubjectRegexp) + " (" + part(i.Issuer, i.IssuerRegexp) + ")"
 	return strings.ToValidUTF8(s, "?")
+}
+
+// Subject alternative names, and the kind of them that is a URI (RFC 5280,
+// section 4.2.1.6).
+var oidNames = asn1.ObjectIdentifier{2, 5, 29, 17}
+
+const tagURI = 6
+
+// checkNames refuses a certificate that sigstore-go reads as something else than
+// it says. It takes the first of several subjects and the last of two issuers,
+// and compares a URI as Go would write it. Fulcio issues no such certificate.
+func checkNames(c *x509.Certificate) error {
+	var oldIssuer, issuer *string
+	for _, e := range c.Extensions {
+		switch {
+		case e.Id.Equal(oidNames):
+			var names []asn1.RawValue
+			if _, err := asn1.Unmarshal(e.Value, &names); err != nil {
+				return fmt.Errorf("subject alternative names: %w", err)
+			}
+			if len(names) > 1 {
+				return fmt.Errorf("the certificate has %d subject alternative names, want 1", len(names))
+			}
+			if len(names) == 1 && names[0].Tag == tagURI && (len(c.URIs) != 1 || c.URIs[0].String() != string(names[0].Bytes)) {
+				return fmt.Errorf("the certificate's subject %.256q is not in its normal form", names[0].Bytes)
+			}
+		case e.Id.Equal(certificate.OIDIssuer): //nolint:staticcheck // old certificates have it alone
+			s := string(e.Value)
+			oldIssuer = &s
+		case e.Id.Equal(certificate.OIDIssuerV2):
+			issuer = new(string)
+			if err := certificate.ParseDERString(e.Value, issuer); err != nil {
+				return fmt.Errorf("issuer: %w", err)
+			}
+		}
+	}
+	if oldIssuer != nil && issuer != nil && *oldIssuer != *issuer {
+		return fmt.Errorf("the certificate names two issuers, %.256q and %.256q", *oldIssuer, *issuer)
+	}
+	return nil
 }
 
 // Signer is who a verified Fulcio certificate was issued to.

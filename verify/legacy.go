@@ -47,21 +47,25 @@ func (v *validated) verifyPayload(ctx context.Context, c Candidate, withCertific
 		LogEntry:    withCertificate || !v.ignoreLog,
 		Timestamp:   withCertificate || v.timestampThreshold > 0,
 	}
-	pb, err := bundles.FromLegacy(c.Payload, c.Annotations, parts)
+	e, err := payloadEntity(c, parts)
 	if err != nil && v.ignoreLog && parts.LogEntry {
 		parts.LogEntry = false
-		pb, err = bundles.FromLegacy(c.Payload, c.Annotations, parts)
+		e, err = payloadEntity(c, parts)
 	}
-	if err != nil {
-		return finding{}, err
-	}
-	e, err := newEntity(pb, func() sgverify.ArtifactPolicyOption {
-		return sgverify.WithArtifact(bytes.NewReader(c.Payload))
-	})
 	if err != nil {
 		return finding{}, err
 	}
 	return v.verifyEntity(ctx, e, material)
+}
+
+func payloadEntity(c Candidate, parts bundles.Parts) (*entity, error) {
+	pb, err := bundles.FromLegacy(c.Payload, c.Annotations, parts)
+	if err != nil {
+		return nil, err
+	}
+	return newEntity(pb, func() sgverify.ArtifactPolicyOption {
+		return sgverify.WithArtifact(bytes.NewReader(c.Payload))
+	})
 }
 
 func legacyClaims(b []byte, image Image) (Claims, error) {

@@ -14,9 +14,11 @@ import (
 	"strings"
 
 	"github.com/distribution/reference"
+	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	"github.com/sigstore/sigstore-go/pkg/root"
 	sgverify "github.com/sigstore/sigstore-go/pkg/verify"
 
+	"github.com/cosignkit/cosignkit/internal/fault"
 	"github.com/cosignkit/cosignkit/internal/limits"
 )
 
@@ -35,15 +37,16 @@ type Policy struct {
 	Identities []Identity
 
 	// Threshold is how many different Keys and Identities must have signed,
-	// each with a signature of its own. Two subjects that one Identity's
-	// regular expression matches count as one. Zero means 1.
+	// each with a signature of its own. A signature counts for the first of
+	// Identities that it matches, so that two subjects that one regular
+	// expression matches count as one. Zero means 1.
 	Threshold int
 
 	// TrustedRoots gives the certificate authorities, logs and timestamp
 	// authorities that are trusted: a [*TrustedRoot], or a [*TUF] that keeps
 	// one up to date. Required, unless the policy has only Keys, asks for no
-	// timestamp, and ignores the transparency log. A root that is given as
-	// such must have what the policy needs.
+	// timestamp, and ignores the transparency log. A root that lacks what the
+	// policy needs is misconfigured, already in New if it is given as such.
 	TrustedRoots TrustedRoots
 
 	// LogThreshold is how many different transparency logs must have recorded
@@ -55,6 +58,11 @@ type Policy struct {
 	// checked at the times that there are, and must have one, of the log or
 	// of an authority. Logs of Rekor v2 vouch for no time.
 	TimestampThreshold int
+
+	// LogLookup asks transparency logs for the entry of a signature that shows
+	// none, as old signatures do. Nil means that verifying asks no service:
+	// what a signature does not show, it does not have. See keyless.LogLookup.
+	LogLookup LogLookup
 
 	// Annotations must all be signed, with exactly these values. A signature
 	// may carry others. Nil means none; at most 256.
@@ -79,6 +87,14 @@ type Policy struct {
 	// Logger is told, by New, of what in the policy is insecure. Nil discards
 	// it.
 	Logger *slog.Logger
+}
+
+// LogLookup finds log entries. Implementations are safe for concurrent use.
+type LogLookup interface {
+	// Lookup adds to bundle's verification material the entries that logs have
+	// for the signature in it, which was made with the certificate in bundle,
+	// or else with key. It need not verify them. That there is none is no error.
+	Lookup(ctx context.Context, bundle *protobundle.Bundle, key crypto.PublicKey) error
 }
 
 // RepositoryMatcher reports whether a signature that claims the repository
@@ -116,6 +132,7 @@ type validated struct {
 	identities  []sgverify.CertificateIdentity
 	threshold   int
 	roots       TrustedRoots
+	lookup      LogLookup
 	annotations map[string]string
 	repository  RepositoryMatcher
 
@@ -145,6 +162,7 @@ func (p Policy) validate() (*validated, error) {
 	v := &validated{
 		threshold:          max(p.Threshold, 1),
 		roots:              p.TrustedRoots,
+		lookup:             p.LogLookup,
 		annotations:        maps.Clone(p.Annotations),
 		repository:         p.Repository,
 		logThreshold:       max(p.LogThreshold, 1),
@@ -248,8 +266,11 @@ func (v *validated) material(ctx context.Context) (root.TrustedMaterial, error) 
 	if err != nil {
 		return nil, err
 	}
-	if r == nil || r.material == nil {
+	if r == nil {
 		return nil, errors.New("no trusted root")
+	}
+	if err := v.lacks(r); err != nil {
+		return nil, fault.New(ErrMisconfigured, "open trusted root", "", "", err)
 	}
 	return r.material, nil
 }

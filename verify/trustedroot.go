@@ -17,10 +17,10 @@ import (
 	"time"
 
 	"github.com/sigstore/sigstore-go/pkg/root"
-	"github.com/sigstore/sigstore/pkg/cryptoutils"
 
 	"github.com/cosignkit/cosignkit/internal/fault"
 	"github.com/cosignkit/cosignkit/internal/files"
+	"github.com/cosignkit/cosignkit/internal/keys"
 	"github.com/cosignkit/cosignkit/internal/limits"
 )
 
@@ -62,22 +62,31 @@ func LoadTrustedRoot(path string) (*TrustedRoot, error) {
 
 // ParseTrustedRoot parses a trusted root in JSON: the message TrustedRoot of
 // Sigstore's protobuf-specs, media type
-// application/vnd.dev.sigstore.trustedroot+json, version 0.1 or 0.2. A root
-// that is not well formed is misconfigured.
+// application/vnd.dev.sigstore.trustedroot+json;version=0.1. A root that is not
+// well formed is misconfigured.
 func ParseTrustedRoot(b []byte) (*TrustedRoot, error) { return parseTrustedRoot("", b) }
 
-func parseTrustedRoot(name string, b []byte) (_ *TrustedRoot, err error) {
+func parseTrustedRoot(name string, b []byte) (*TrustedRoot, error) {
+	r, err := newTrustedRoot(b)
+	if err != nil {
+		return nil, fault.New(ErrMisconfigured, opOpenRoot, name, "", err)
+	}
+	return r, nil
+}
+
+// newTrustedRoot leaves the family of the error to who knows where b is from.
+func newTrustedRoot(b []byte) (_ *TrustedRoot, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = fault.New(ErrMisconfigured, opOpenRoot, name, "", fmt.Errorf("not well formed: %.256v", r))
+			err = fmt.Errorf("not well formed: %.256v", r)
 		}
 	}()
 	if len(b) > limits.TrustedRoot {
-		return nil, fault.New(ErrMisconfigured, opOpenRoot, name, "", limits.Exceeded("trusted root in bytes", limits.TrustedRoot))
+		return nil, limits.Exceeded("trusted root in bytes", limits.TrustedRoot)
 	}
 	material, err := root.NewTrustedRootFromJSON(b)
 	if err != nil {
-		return nil, fault.New(ErrMisconfigured, opOpenRoot, name, "", err)
+		return nil, err
 	}
 	return &TrustedRoot{material: material}, nil
 }
@@ -145,19 +154,39 @@ func (p PEMs) parse() (*pemMaterial, error) {
 	return m, nil
 }
 
+// pemBlocks returns what the blocks of PEM hold. It refuses what pem.Decode
+// passes over in silence: a root that is damaged would be missing unnoticed.
+func pemBlocks(b []byte, what string) ([][]byte, error) {
+	if len(b) > limits.TrustedRoot {
+		return nil, limits.Exceeded(what+"s in bytes", limits.TrustedRoot)
+	}
+	var all [][]byte
+	for rest := b; len(all) == 0 || len(bytes.TrimSpace(rest)) > 0; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			return nil, fmt.Errorf("not a %s in PEM", what)
+		}
+		all = append(all, block.Bytes)
+	}
+	if len(all) != bytes.Count(b, []byte("-----BEGIN ")) {
+		return nil, fmt.Errorf("a %s in PEM is damaged", what)
+	}
+	return all, nil
+}
+
 func certificates(b []byte) ([]*x509.Certificate, error) {
 	if len(b) == 0 {
 		return nil, nil
 	}
-	if len(b) > limits.TrustedRoot {
-		return nil, limits.Exceeded("certificates in bytes", limits.TrustedRoot)
-	}
-	all, err := cryptoutils.UnmarshalCertificatesFromPEM(b)
+	blocks, err := pemBlocks(b, "certificate")
 	if err != nil {
 		return nil, err
 	}
-	if len(all) == 0 {
-		return nil, errors.New("no certificate in PEM")
+	all := make([]*x509.Certificate, len(blocks))
+	for i, block := range blocks {
+		if all[i], err = x509.ParseCertificate(block); err != nil {
+			return nil, err
+		}
 	}
 	return all, nil
 }
@@ -198,7 +227,7 @@ func timestampAuthority(b []byte) ([]root.TimestampingAuthority, error) {
 		return nil, err
 	}
 	last := len(all) - 1
-	if last == 0 || !selfSigned(all[last]) {
+	if last == 0 || all[0].IsCA || !selfSigned(all[last]) {
 		return nil, errors.New("want the authority's certificate first and a root certificate last")
 	}
 	return []root.TimestampingAuthority{&root.SigstoreTimestampingAuthority{
@@ -207,21 +236,24 @@ func timestampAuthority(b []byte) ([]root.TimestampingAuthority, error) {
 }
 
 func logs(b []byte) (map[string]*root.TransparencyLog, error) {
-	if len(b) > limits.TrustedRoot {
-		return nil, limits.Exceeded("keys in bytes", limits.TrustedRoot)
-	}
 	all := map[string]*root.TransparencyLog{}
-	for rest := bytes.TrimSpace(b); len(rest) > 0; rest = bytes.TrimSpace(rest) {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			return nil, errors.New("not a public key in PEM")
-		}
-		key, err := x509.ParsePKIXPublicKey(block.Bytes)
+	if len(b) == 0 {
+		return all, nil
+	}
+	blocks, err := pemBlocks(b, "public key")
+	if err != nil {
+		return nil, err
+	}
+	for _, block := range blocks {
+		key, err := x509.ParsePKIXPublicKey(block)
 		if err != nil {
 			return nil, err
 		}
+		if err := keys.Check(key); err != nil {
+			return nil, err
+		}
 		// RFC 6962, section 3.2: a log's id is the hash of its key.
-		id := sha256.Sum256(block.Bytes)
+		id := sha256.Sum256(block)
 		all[hex.EncodeToString(id[:])] = &root.TransparencyLog{
 			ID: id[:], PublicKey: key, HashFunc: crypto.SHA256, SignatureHashFunc: crypto.SHA256,
 			// Entries of a log without a start are refused.

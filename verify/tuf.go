@@ -4,7 +4,9 @@
 package verify
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,6 +14,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -20,12 +24,6 @@ import (
 	"github.com/cosignkit/cosignkit/internal/fault"
 	"github.com/cosignkit/cosignkit/internal/files"
 	"github.com/cosignkit/cosignkit/internal/limits"
-)
-
-// The targets of a Sigstore TUF repository.
-const (
-	targetTrustedRoot   = "trusted_root.json"
-	targetSigningConfig = "signing_config.v0.2.json"
 )
 
 // TUFConfig configures [NewTUF]. The zero TUFConfig is Sigstore's public
@@ -40,15 +38,16 @@ type TUFConfig struct {
 	InitialRoot []byte
 
 	// CacheDir keeps what was fetched, for several repositories and in the
-	// layout of cosign and sigstore-go. Empty means .sigstore/root in the
-	// user's home directory. One that cannot be written is done without.
+	// layout of sigstore-go. Empty means .sigstore/root in the user's home
+	// directory. One that cannot be written or locked is done without, and so
+	// is one of a user without a home directory.
 	CacheDir string
 
 	// Transport fetches. Nil means [http.DefaultTransport].
 	Transport http.RoundTripper
 
-	// Logger is told when a refresh fails and the last good copy is used. Nil
-	// discards it.
+	// Logger is told when a refresh fails and the last good copy is used, and
+	// when the cache cannot be written. Nil discards it.
 	Logger *slog.Logger
 }
 
@@ -61,24 +60,27 @@ type TUFConfig struct {
 // A variable that is set and empty is misconfigured.
 func TUFConfigFromEnvironment() (TUFConfig, error) {
 	var config TUFConfig
-	for name, set := range map[string]func(string) error{
-		"TUF_MIRROR": func(v string) error { config.Mirror = v; return nil },
-		"TUF_ROOT":   func(v string) error { config.CacheDir = v; return nil },
-		"TUF_ROOT_JSON": func(v string) (err error) {
+	for _, variable := range []struct {
+		name string
+		set  func(string) error
+	}{
+		{"TUF_MIRROR", func(v string) error { config.Mirror = v; return nil }},
+		{"TUF_ROOT", func(v string) error { config.CacheDir = v; return nil }},
+		{"TUF_ROOT_JSON", func(v string) (err error) {
 			config.InitialRoot, err = files.Read(v, limits.TrustedRoot, "root metadata")
 			return err
-		},
+		}},
 	} {
-		value, ok := os.LookupEnv(name)
+		value, ok := os.LookupEnv(variable.name)
 		if !ok {
 			continue
 		}
 		err := errors.New("is empty")
 		if value != "" {
-			err = set(value)
+			err = variable.set(value)
 		}
 		if err != nil {
-			return TUFConfig{}, fault.New(ErrMisconfigured, opOpenRoot, name, "", err)
+			return TUFConfig{}, fault.New(ErrMisconfigured, opOpenRoot, variable.name, "", err)
 		}
 	}
 	return config, nil
@@ -86,16 +88,22 @@ func TUFConfigFromEnvironment() (TUFConfig, error) {
 
 // TUF gives the trusted root and the signing config of a TUF repository
 // (https://theupdateframework.github.io/specification). It fetches when it is
-// first asked, and then at most once a day, across all processes that share its
-// cache. When a refresh fails, also because the mirror offers metadata that is
-// expired or older than what was seen before, the last good copy is used until
-// its metadata expires. It is safe for concurrent use and starts no goroutine.
+// first asked, and then once a day, across all processes that share its cache;
+// sooner where the metadata expires sooner. When a refresh fails, also because
+// the mirror offers metadata that is expired or older than what was seen
+// before, the last good copy is used until its metadata expires. It is safe for
+// concurrent use and starts no goroutine.
 type TUF struct {
 	config TUFConfig
 	client *http.Client
-	// turn holds one token: who has it may look at and change current.
-	turn    chan struct{}
-	current *snapshot
+	base   string // the mirror, without the slash at its end
+	dir    string // the cache of this repository; empty if there is none
+
+	current atomic.Pointer[snapshot]
+	// failure is the last one that was not the end of a caller's context.
+	failure atomic.Pointer[fault.Error]
+	// turn holds one token: who has it may fetch, and change current and failure.
+	turn chan struct{}
 }
 
 var _ TrustedRoots = (*TUF)(nil)
@@ -103,9 +111,23 @@ var _ TrustedRoots = (*TUF)(nil)
 // snapshot is what one state of the repository says.
 type snapshot struct {
 	root          *TrustedRoot
-	signingConfig []byte
-	// until is when to look for a newer one.
-	until time.Time
+	signingConfig []byte // nil if there is none
+	files         state
+	// expires is when the first of its metadata does.
+	expires time.Time
+	// since and lasts say how long it is used without looking for a newer one.
+	since time.Time
+	lasts time.Duration
+}
+
+func (s *snapshot) usable() bool { return s != nil && time.Now().Before(s.expires) }
+func (s *snapshot) fresh() bool  { return s.usable() && isWithin(s.since, s.lasts) }
+
+// isWithin goes by the wall clock, unlike time.Since: the other one stands still
+// while the machine sleeps. Where the wall clock was set back, nothing is fresh.
+func isWithin(since time.Time, lasts time.Duration) bool {
+	age := time.Now().Round(0).Sub(since)
+	return age >= 0 && age < lasts
 }
 
 // NewTUF returns a source of trusted roots. It reads and fetches nothing yet. A
@@ -115,31 +137,52 @@ func NewTUF(config TUFConfig) (*TUF, error) {
 	if config.Mirror == "" {
 		config.Mirror = tuf.DefaultMirror
 	}
-	if u, err := url.Parse(config.Mirror); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-		return nil, fault.New(ErrMisconfigured, op, "", "", fmt.Errorf("%.256q is not the URL of a repository", config.Mirror))
+	if err := checkMirror(config.Mirror); err != nil {
+		return nil, fault.New(ErrMisconfigured, op, "", "mirror", err)
 	}
 	if config.InitialRoot == nil {
 		config.InitialRoot = tuf.DefaultRoot()
 	}
-	if len(config.InitialRoot) == 0 || len(config.InitialRoot) > limits.TrustedRoot {
-		return nil, fault.New(ErrMisconfigured, op, config.Mirror, "", errors.New("no usable root metadata"))
+	config.InitialRoot = bytes.Clone(config.InitialRoot)
+	if len(config.InitialRoot) > limits.TrustedRoot {
+		return nil, fault.New(ErrMisconfigured, op, config.Mirror, "", limits.Exceeded("root metadata in bytes", limits.TrustedRoot))
 	}
 	if err := checkRootMetadata(config.InitialRoot); err != nil {
 		return nil, fault.New(ErrMisconfigured, op, config.Mirror, "root metadata", err)
 	}
-	if config.CacheDir == "" {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return nil, fault.New(ErrMisconfigured, op, config.Mirror, "cache", err)
-		}
-		config.CacheDir = filepath.Join(home, ".sigstore", "root")
-	}
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
-	t := &TUF{config: config, client: &http.Client{Transport: config.Transport}, turn: make(chan struct{}, 1)}
+	t := &TUF{
+		config: config,
+		client: &http.Client{Transport: config.Transport},
+		base:   strings.TrimRight(config.Mirror, "/"),
+		turn:   make(chan struct{}, 1),
+	}
 	t.turn <- struct{}{}
+	if t.config.CacheDir == "" {
+		// Services are often started without a home directory.
+		if home, err := os.UserHomeDir(); err == nil {
+			t.config.CacheDir = filepath.Join(home, ".sigstore", "root")
+		}
+	}
+	if t.config.CacheDir != "" {
+		t.dir = filepath.Join(t.config.CacheDir, tuf.URLToPath(config.Mirror))
+	}
 	return t, nil
+}
+
+// checkMirror wants a URL that names of files can be added to. One with a
+// password would show it in messages and in the name of the cache.
+func checkMirror(mirror string) error {
+	u, err := url.Parse(mirror)
+	if err != nil {
+		return errors.New("is not a URL")
+	}
+	if u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return fmt.Errorf("%.256q is not the http or https URL of a repository, without credentials and query", u.Redacted())
+	}
+	return nil
 }
 
 // TrustedRoot implements [TrustedRoots]. It is inconclusive when there is
@@ -153,7 +196,8 @@ func (t *TUF) TrustedRoot(ctx context.Context) (*TrustedRoot, error) {
 }
 
 // SigningConfig returns the signing config v0.2 of the same repository, in
-// JSON. See keyless.ParseSigningConfig.
+// JSON. See keyless.ParseSigningConfig. It is misconfigured when the repository
+// has none.
 func (t *TUF) SigningConfig(ctx context.Context) ([]byte, error) {
 	s, err := t.snapshot(ctx)
 	if err != nil {
@@ -162,134 +206,171 @@ func (t *TUF) SigningConfig(ctx context.Context) ([]byte, error) {
 	if s.signingConfig == nil {
 		return nil, fault.New(ErrMisconfigured, "fetch signing config", t.config.Mirror, "", errors.New("the repository has none"))
 	}
-	return s.signingConfig, nil
+	return bytes.Clone(s.signingConfig), nil
 }
 
-// snapshot lets one goroutine at a time work, each no longer than its own
-// context lasts.
+// snapshot lets one goroutine at a time look for a newer state, each no longer
+// than its own context lasts. The others use the last one meanwhile; if there
+// is none, they wait, and share a failure: otherwise each would wait for the
+// mirror again, one after the other.
 func (t *TUF) snapshot(ctx context.Context) (*snapshot, error) {
 	const op = "fetch trusted root"
+	last, failed := t.current.Load(), t.failure.Load()
+	if last.fresh() {
+		return last, nil
+	}
 	select {
 	case <-t.turn:
-		defer func() { t.turn <- struct{}{} }()
-	case <-ctx.Done():
-		return nil, fault.New(ErrInconclusive, op, t.config.Mirror, "", ctx.Err())
+	default:
+		if last.usable() {
+			return last, nil
+		}
+		select {
+		case <-t.turn:
+		case <-ctx.Done():
+			return nil, fault.New(ErrInconclusive, op, t.config.Mirror, "", ctx.Err())
+		}
 	}
-	if t.current != nil && time.Now().Before(t.current.until) {
-		return t.current, nil
+	defer func() { t.turn <- struct{}{} }()
+	if s := t.current.Load(); s.fresh() {
+		return s, nil
+	}
+	if f := t.failure.Load(); f != failed {
+		return nil, f
 	}
 	s, err := t.load(ctx)
 	if err != nil {
-		return nil, fault.New(ErrInconclusive, op, t.config.Mirror, "", err)
+		f := fault.New(ErrInconclusive, op, t.config.Mirror, "", err)
+		if ctx.Err() == nil {
+			t.failure.Store(f)
+		}
+		return nil, f
 	}
-	t.current = s
+	t.current.Store(s)
 	return s, nil
 }
 
 // load takes the copy on disk while it is fresh, the mirror's state when it is
-// not, and the copy again when the mirror cannot be used.
+// not, and the last good copy when the mirror cannot be used.
 func (t *TUF) load(ctx context.Context) (*snapshot, error) {
-	unlock, locked, err := t.lock(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
-	fetched, known := t.lastFetch()
-	if age := time.Since(fetched); known && age >= 0 && age < limits.TUFRefresh {
-		if s, err := t.open(diskFetcher{t.dir()}, false); err == nil {
-			s.until = fetched.Add(limits.TUFRefresh)
-			return s, nil
-		}
-	}
-	s, fetchErr := t.fetch(ctx, locked)
-	if fetchErr == nil {
-		s.until = time.Now().Add(limits.TUFRefresh)
+	if s := t.freshCopy(); s != nil {
 		return s, nil
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
+	unlock, lockErr := t.lock(ctx)
+	if lockErr == nil {
+		defer unlock()
 	}
-	s, err = t.open(diskFetcher{t.dir()}, false)
-	if err != nil {
-		return nil, fmt.Errorf("%w; and there is no good copy: %w", fetchErr, err)
-	}
-	t.config.Logger.Warn("the trusted root could not be refreshed, using the last good copy",
-		"mirror", t.config.Mirror, "error", fault.OneLine(fetchErr.Error()))
-	s.until = time.Now().Add(limits.TUFRetry)
-	return s, nil
-}
-
-// fetch brings the cache up to date, if it may write it.
-func (t *TUF) fetch(ctx context.Context, cache bool) (*snapshot, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, limits.TUFTimeout, errors.New("the mirror took too long"))
-	defer cancel()
-	if cache {
-		t.dropUnreadable()
-	}
-	return t.open(&mirrorFetcher{ctx: ctx, client: t.client, keep: t.dir(), cache: cache}, cache)
-}
-
-// open runs the whole of TUF's client workflow on what fetcher gives, from the
-// initial root: what is on disk is trusted no more than what a mirror says.
-func (t *TUF) open(fetcher fetcher, cache bool) (s *snapshot, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("metadata is not well formed: %.256v", r)
-		}
-	}()
-	client, err := tuf.New(&tuf.Options{
-		Root:              t.config.InitialRoot,
-		CachePath:         t.config.CacheDir,
-		RepositoryBaseURL: t.config.Mirror,
-		DisableLocalCache: !cache,
-		Fetcher:           fetcher,
-	})
-	if err != nil {
-		return nil, err
-	}
-	b, err := client.GetTarget(targetTrustedRoot)
-	if err != nil {
-		return nil, err
-	}
-	s = &snapshot{}
-	if s.root, err = ParseTrustedRoot(b); err != nil {
-		return nil, err
-	}
-	// Older repositories have no signing config; who needs one is told.
-	if b, err := client.GetTarget(targetSigningConfig); err == nil {
-		s.signingConfig = b
-	}
-	return s, nil
-}
-
-// dir is where sigstore-go keeps the metadata of this repository.
-func (t *TUF) dir() string {
-	return filepath.Join(t.config.CacheDir, tuf.URLToPath(t.config.Mirror))
-}
-
-// lastFetch is when this process, or another one of the same cache, fetched.
-func (t *TUF) lastFetch() (time.Time, bool) {
-	config, err := tuf.LoadConfig(t.dir() + ".json")
-	if err != nil {
-		return time.Time{}, false
-	}
-	return config.LastTimestamp, true
-}
-
-// lock keeps other processes from writing the cache at the same time. It reports
-// false where there is no cache to write.
-func (t *TUF) lock(ctx context.Context) (unlock func(), locked bool, err error) {
-	nothing := func() {}
-	if err := os.MkdirAll(t.config.CacheDir, 0o700); err != nil {
-		return nothing, false, nil //nolint:nilerr // done without, as documented
-	}
-	lock := flock.New(t.dir() + ".lock")
-	locked, err = lock.TryLockContext(ctx, limits.TUFLockPoll)
 	if ctx.Err() != nil {
-		return nothing, false, ctx.Err()
+		return nil, ctx.Err()
 	}
-	if err != nil || !locked {
-		return nothing, false, nil //nolint:nilerr // a file system without locks, or a read-only one
+	// Another process may have fetched while this one waited for the lock.
+	if s := t.freshCopy(); s != nil {
+		return s, nil
 	}
-	return func() { _ = lock.Unlock() }, true, nil
+
+	copies := []reader{directory(t.dir)}
+	if s := t.current.Load(); s != nil {
+		copies = append(copies, s.files)
+	}
+	roots := t.knownRoots(copies)
+	var good *snapshot
+	var noCopy error
+	for _, c := range copies {
+		if good, noCopy = t.open(roots, fromCopy(c)); noCopy == nil {
+			break
+		}
+	}
+
+	timeout := limits.TUFTimeout
+	if noCopy == nil {
+		timeout = share(ctx)
+	}
+	s, err := t.fetch(ctx, timeout, roots, copies)
+	switch {
+	case err == nil:
+		s.since, s.lasts = time.Now().Round(0), limits.TUFRefresh
+		if lockErr == nil {
+			lockErr = t.store(s)
+		}
+		if lockErr != nil {
+			t.warn("the cache of the trusted root cannot be written", lockErr)
+		}
+		return s, nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case noCopy != nil:
+		return nil, fmt.Errorf("%w; and there is no good copy: %w", err, noCopy)
+	}
+	t.warn("the trusted root could not be refreshed, using the last good copy", err)
+	good.since, good.lasts = time.Now().Round(0), limits.TUFRetry
+	return good, nil
+}
+
+// freshCopy is the copy on disk, or nil if it is not to be used without a look
+// at the mirror. It needs no lock: what another process writes meanwhile is whole
+// files, and a mixture of two states does not verify.
+func (t *TUF) freshCopy() *snapshot {
+	since := t.lastFetch()
+	if !isWithin(since, limits.TUFRefresh) {
+		return nil
+	}
+	disk := directory(t.dir)
+	s, err := t.open(t.knownRoots([]reader{disk}), fromCopy(disk))
+	if err != nil {
+		return nil
+	}
+	s.since, s.lasts = since, limits.TUFRefresh
+	return s
+}
+
+func (t *TUF) warn(what string, err error) {
+	t.config.Logger.Warn(what, "mirror", t.config.Mirror, "error", fault.OneLine(err.Error()))
+}
+
+// share is how long a step may take that others can follow. It leaves them half
+// of the time that the caller has: a mirror that hangs must not use up the time
+// in which the last good copy could be used.
+func share(ctx context.Context) time.Duration {
+	if deadline, ok := ctx.Deadline(); ok {
+		return min(limits.TUFTimeout, time.Until(deadline)/2)
+	}
+	return limits.TUFTimeout
+}
+
+// lock keeps other processes from writing the cache at the same time. The wait
+// is bounded, whatever the others do: without the lock nothing is written.
+func (t *TUF) lock(ctx context.Context) (unlock func(), err error) {
+	if t.dir == "" {
+		return nil, errNoCache
+	}
+	if err := os.MkdirAll(t.config.CacheDir, 0o700); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, share(ctx), errors.New("another process keeps it locked"))
+	defer cancel()
+	lock := flock.New(t.dir + ".lock")
+	locked, err := lock.TryLockContext(ctx, limits.TUFLockPoll)
+	if locked {
+		// The file stays: who waits has it open, and would lock another one than
+		// who comes next.
+		return func() { _ = lock.Unlock() }, nil
+	}
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return nil, err
+}
+
+// lastFetch is when this process, or another one of the same cache, fetched. It
+// is the zero time if that is not known.
+func (t *TUF) lastFetch() time.Time {
+	if t.dir == "" {
+		return time.Time{}
+	}
+	var config tuf.Config
+	b, err := files.Read(t.dir+".json", limits.TUFMetadata, "time of the last fetch")
+	if err != nil || json.Unmarshal(b, &config) != nil {
+		return time.Time{}
+	}
+	return config.LastTimestamp
 }

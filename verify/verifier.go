@@ -143,9 +143,17 @@ func (v *validated) Verify(ctx context.Context, image Image, candidates []Candid
 }
 
 func (v *validated) unsatisfied(image Image, result *Result, candidates []Candidate, signers int) error {
-	for _, c := range candidates {
-		if c.Err != nil && !errors.Is(c.Err, ErrRejected) {
-			return fault.New(ErrInconclusive, opVerify, image.String(), c.Origin.String(), c.Err)
+	for i, c := range candidates {
+		err := c.Err
+		if err == nil {
+			// What could not be found out about a signature, as opposed to
+			// what is wrong with it, has a family.
+			if err = result.Signatures[i].Err; fault.Family(err) == nil {
+				continue
+			}
+		}
+		if !errors.Is(err, ErrRejected) {
+			return fault.New(ErrInconclusive, opVerify, image.String(), c.Origin.String(), err)
 		}
 	}
 	return fault.New(ErrRejected, opVerify, image.String(), "", result.reason(signers, v.threshold))

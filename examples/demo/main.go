@@ -4,7 +4,8 @@
 // Demo shows what cosignkit is for, in a few seconds: an image that is pushed
 // signed, pulled verified, and refused where it should be. It starts a registry
 // of its own on loopback, and runs minictl as a user would. It fails if anything
-// turns out other than it says.
+// turns out other than it says. With the argument keyless it shows signing with
+// an identity, for which it also starts the services of Sigstore.
 package main
 
 import (
@@ -18,7 +19,11 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
-	if err := show(ctx, os.Stdout); err != nil {
+	perform := show
+	if len(os.Args) > 1 && os.Args[1] == "keyless" {
+		perform = showKeyless
+	}
+	if err := perform(ctx, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
+	"github.com/cosignkit/cosignkit/keyless"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
 )
@@ -38,14 +39,16 @@ type signFlags struct {
 	key        string
 	format     string
 	tlogUpload bool
+	services   serviceFlags
 }
 
 func (s *signFlags) flags(f *pflag.FlagSet) {
 	s.set = f
 	f.StringVar(&s.provider, "sign", providerNone, "sign the image with the `PROVIDER`: none or cosign")
-	f.StringVar(&s.key, "cosign-key", "", "private key: a path or env://NAME")
+	f.StringVar(&s.key, "cosign-key", "", "private key: a path or env://NAME; without it, sign with an identity")
 	f.StringVar(&s.format, "signature-format", "bundle", "form of the signature: bundle, legacy or both")
 	f.BoolVar(&s.tlogUpload, "tlog-upload", true, "record the signature in a transparency log")
+	s.services.flags(f)
 }
 
 // signer returns nil for --sign=none.
@@ -54,20 +57,49 @@ func (s *signFlags) signer(ctx context.Context, a *app) (signing.Signer, error) 
 		return nil, err
 	}
 	if s.provider == providerNone {
-		return nil, refuseWithout("--sign=cosign", s.set, "cosign-key", "signature-format", "tlog-upload")
+		return nil, refuseWithout("--sign=cosign", s.set, append(serviceFlagNames, "cosign-key", "signature-format", "tlog-upload")...)
 	}
-	if s.key == "" {
-		return nil, usageError{errors.New("--sign=cosign needs --cosign-key; signing without a key comes later")}
+	if s.set.Changed("cosign-key") {
+		return s.keySigner(ctx, a)
 	}
-	// The library would say so too, but after the passphrase, and it knows no flags.
-	if s.tlogUpload {
-		return nil, usageError{errors.New("there is no support for a transparency log yet; sign without one by --tlog-upload=false")}
+	if !s.tlogUpload {
+		return nil, usageError{errors.New("--tlog-upload=false needs --cosign-key: an identity is nothing without a record")}
+	}
+	client, config, err := s.services.client(ctx, a, s.set)
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := s.services.tokens(a, s.set, config)
+	if err != nil {
+		return nil, err
+	}
+	return keyless.NewSigner(client, keyless.SignerConfig{Tokens: tokens})
+}
+
+func (s *signFlags) keySigner(ctx context.Context, a *app) (signing.Signer, error) {
+	for _, name := range []string{"identity-token", "oidc-issuer", "fulcio-url"} {
+		if s.set.Changed(name) {
+			return nil, usageError{fmt.Errorf("--%s does nothing with --cosign-key", name)}
+		}
+	}
+	if !s.tlogUpload {
+		if err := refuseWithout("--tlog-upload", s.set, serviceFlagNames...); err != nil {
+			return nil, err
+		}
 	}
 	key, err := signing.LoadPrivateKey(ctx, s.key, a.passphrase(false))
 	if err != nil {
 		return nil, err
 	}
-	return signing.NewKeySigner(signing.KeySignerConfig{Key: key, SkipTransparencyLog: !s.tlogUpload})
+	config := signing.KeySignerConfig{Key: key, SkipTransparencyLog: !s.tlogUpload}
+	if s.tlogUpload {
+		client, _, err := s.services.client(ctx, a, s.set)
+		if err != nil {
+			return nil, err
+		}
+		config.Log = client
+	}
+	return signing.NewKeySigner(config)
 }
 
 // verifyFlags are the flags that say what to verify with.
@@ -75,14 +107,27 @@ type verifyFlags struct {
 	set        *pflag.FlagSet
 	provider   string
 	keys       []string
+	identity   verify.Identity
 	ignoreTlog bool
+	trust      trustFlags
 }
 
 func (v *verifyFlags) flags(f *pflag.FlagSet, provider string) {
 	v.set = f
 	f.StringVar(&v.provider, "verify", provider, "verify the image with the `PROVIDER`: none or cosign")
 	f.StringArrayVar(&v.keys, "cosign-key", nil, "public key: a path or env://NAME; of several, any may have signed")
+	f.StringVar(&v.identity.Subject, "cosign-certificate-identity", "", "`SUBJECT` of the certificate: who signed")
+	f.StringVar(&v.identity.SubjectRegexp, "cosign-certificate-identity-regexp", "", "`REGEXP` that matches the whole of the subject")
+	f.StringVar(&v.identity.Issuer, "cosign-certificate-oidc-issuer", "", "`URL` of the issuer that vouches for the subject")
+	f.StringVar(&v.identity.IssuerRegexp, "cosign-certificate-oidc-issuer-regexp", "", "`REGEXP` that matches the whole of the issuer")
 	f.BoolVar(&v.ignoreTlog, "insecure-ignore-tlog", false, "accept signatures that are in no transparency log")
+	v.trust.flags(f)
+}
+
+// identityFlagNames are the flags of which verifying without a key needs two.
+var identityFlagNames = []string{
+	"cosign-certificate-identity", "cosign-certificate-identity-regexp",
+	"cosign-certificate-oidc-issuer", "cosign-certificate-oidc-issuer-regexp",
 }
 
 // verifier returns nil for --verify=none.
@@ -91,21 +136,38 @@ func (v *verifyFlags) verifier() (verify.Verifier, error) {
 		return nil, err
 	}
 	if v.provider == providerNone {
-		return nil, refuseWithout("--verify=cosign", v.set, "cosign-key", "insecure-ignore-tlog")
-	}
-	if len(v.keys) == 0 {
-		return nil, usageError{errors.New("--verify=cosign needs --cosign-key; verifying without a key comes later")}
-	}
-	if !v.ignoreTlog {
-		return nil, usageError{errors.New("there is no support for a transparency log yet; verify without one by --insecure-ignore-tlog")}
+		return nil, refuseWithout("--verify=cosign", v.set, append(identityFlagNames, "cosign-key", "insecure-ignore-tlog", "trusted-root")...)
 	}
 	policy := verify.Policy{InsecureIgnoreTransparencyLog: v.ignoreTlog}
+	for _, name := range identityFlagNames {
+		if !v.set.Changed(name) {
+			continue
+		}
+		// An empty variable of a script's must not ask for less.
+		if v.set.Lookup(name).Value.String() == "" {
+			return nil, usageError{fmt.Errorf("--%s is empty", name)}
+		}
+		policy.Identities = []verify.Identity{v.identity}
+	}
+	if len(v.keys)+len(policy.Identities) == 0 {
+		return nil, usageError{errors.New("--verify=cosign needs --cosign-key, or --cosign-certificate-identity and --cosign-certificate-oidc-issuer")}
+	}
+	if len(v.keys) > 0 && len(policy.Identities) > 0 {
+		return nil, usageError{errors.New("--cosign-key and the identity of a certificate exclude each other")}
+	}
 	for _, ref := range v.keys {
 		key, err := verify.LoadPublicKey(ref)
 		if err != nil {
 			return nil, err
 		}
 		policy.Keys = append(policy.Keys, key)
+	}
+	// With a key and no log there is nothing to trust but the key.
+	if !v.ignoreTlog || len(policy.Identities) > 0 {
+		var err error
+		if policy.TrustedRoots, _, err = v.trust.roots(v.set); err != nil {
+			return nil, err
+		}
 	}
 	return verify.New(policy)
 }

@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -43,7 +44,8 @@ func TestMain(m *testing.M) {
 //	exits CODE minictl ARG…         run minictl and want this exit code
 //	holds VAR FILE REGEXP           set $VAR to what the first group matches in FILE
 //
-// Each script finds two key pairs, cosign and other, with the passphrase secret.
+// Each script finds two key pairs, cosign and other, with the passphrase secret,
+// and in $TRUSTED_ROOT the trusted root of Sigstore's public instance.
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -88,6 +90,11 @@ func setup(env *testscript.Env) error {
 	for _, name := range []string{"HOME", "USERPROFILE", "XDG_DATA_HOME", "LocalAppData", "DOCKER_CONFIG"} {
 		env.Setenv(name, env.WorkDir+"/home/"+strings.ToLower(name))
 	}
+	root, err := filepath.Abs("../../testdata/public-good/trusted_root.json")
+	if err != nil {
+		return err
+	}
+	env.Setenv("TRUSTED_ROOT", root)
 	return os.Mkdir(env.WorkDir+"/home", 0o700)
 }
 

@@ -105,11 +105,19 @@ func (p *pulled) text() []string {
 		return lines
 	}
 	for _, s := range p.Verification.Signatures {
-		if line := "verified by " + s.KeyID; s.Err == nil && !slices.Contains(lines, line) {
+		if line := "verified by " + signerOf(s); s.Err == nil && !slices.Contains(lines, line) {
 			lines = append(lines, line)
 		}
 	}
 	return lines
+}
+
+// signerOf is the identity or the key that made a signature.
+func signerOf(s verify.Signature) string {
+	if s.Signer == nil {
+		return s.KeyID
+	}
+	return s.Signer.Subject + " (" + s.Signer.Issuer + ")"
 }
 
 // verdict is what verify found. As JSON it is the library's own rendering.
@@ -120,7 +128,7 @@ func (v verdict) text() []string {
 	for _, s := range v.Signatures {
 		form := strings.TrimSpace(string(s.Form) + " signature")
 		if s.Err == nil {
-			lines = append(lines, fmt.Sprintf("passed: %s, %s, by %s", form, s.Origin, s.KeyID))
+			lines = append(lines, fmt.Sprintf("passed: %s, %s, by %s", form, s.Origin, signerOf(s)))
 		} else {
 			lines = append(lines, fmt.Sprintf("failed: %s, %s: %s", form, s.Origin, s.Err))
 		}

@@ -54,11 +54,13 @@ var tolerated = []string{
 // budget is the most that each library package may link: packages that are not
 // of the standard library, and modules beside this one. See overBudget.
 var budget = map[string]struct{ packages, modules int }{
-	"signing":  {515, 98},
-	"verify":   {515, 98},
-	"keyless":  {0, 0},
-	"registry": {640, 121},
-	"compose":  {0, 0},
+	"signing": {515, 98},
+	"verify":  {515, 98},
+	"keyless": {530, 101},
+	// By the clients of Buildkite and SPIFFE.
+	"keyless/ambient": {565, 111},
+	"registry":        {640, 121},
+	"compose":         {0, 0},
 }
 
 // platform is the one that the numbers are for, wherever the test runs.

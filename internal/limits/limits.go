@@ -117,6 +117,10 @@ const (
 	// Token bounds an identity token. Those of workflows are about 2 KiB.
 	Token = 64 << 10
 
+	// LogEntries bounds the entries that a look-up in a log finds for one
+	// signature, of which there should be one.
+	LogEntries = 32
+
 	// Identities bounds the identities of one policy.
 	Identities = 128
 

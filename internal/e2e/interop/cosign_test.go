@@ -9,7 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
+	"slices"
 	"strings"
 	"testing"
 
@@ -32,6 +32,7 @@ type cosign struct {
 	name          string // the version; only cosigns have one in the tables
 	path          string
 	home          string
+	environment   []string // beside what every run has
 	trustedRoot   string
 	signingConfig string // cosign v3 only
 }
@@ -56,7 +57,14 @@ func newCosign(x tool, path, home string) (cosign, error) {
 // commands are the releases that are tested.
 func commands() []*cosign { return []*cosign{&cosignV2, &cosignV3} }
 
-func (c *cosign) isV3() bool { return c == &cosignV3 }
+func (c *cosign) isV3() bool { return c.name == cosignV3Tool.version }
+
+// in returns the command with more environment.
+func (c *cosign) in(environment ...string) *cosign {
+	with := *c
+	with.environment = slices.Concat(c.environment, environment)
+	return &with
+}
 
 // outcome is how a run of the command ended.
 type outcome struct {
@@ -78,6 +86,7 @@ func (c *cosign) run(t *testing.T, password string, args ...string) outcome {
 		"COSIGN_PASSWORD=" + password,
 		"HTTPS_PROXY=http://127.0.0.1:1",
 	}
+	cmd.Env = append(cmd.Env, c.environment...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
@@ -133,39 +142,18 @@ func badSignature(form signing.Form) failure {
 	return bundleBadSignature
 }
 
-// sign signs without a transparency log, with the flags that the release
-// documents.
-func (c *cosign) sign(t *testing.T, form signing.Form, key keyFiles, img image, args ...string) outcome {
+// sign signs with the flags that the credential asks for.
+func (c *cosign) sign(t *testing.T, form signing.Form, with credential, img image, args ...string) outcome {
 	t.Helper()
-	if c.isV3() && form == signing.Bundle {
-		args = append(args, "--signing-config", c.signingConfig, "--trusted-root", c.trustedRoot)
-		return c.signPinned(t, key, img, args...)
-	}
-	return c.signUndocumented(t, form, key, img, args...)
+	args = slices.Concat([]string{"sign", "--yes"}, with.signFlags(t, c, form), args, []string{img.pinned})
+	return c.in(with.environment(t, c)...).run(t, passphrase, args...)
 }
 
-// signUndocumented signs with flags that cosign v3 has hidden and deprecated,
-// but needs for a legacy signature without a transparency log.
-func (c *cosign) signUndocumented(t *testing.T, form signing.Form, key keyFiles, img image, args ...string) outcome {
+// verify verifies with the flags that the credential asks for.
+func (c *cosign) verify(t *testing.T, with credential, img image, args ...string) outcome {
 	t.Helper()
-	args = append(args, "--tlog-upload=false", "--new-bundle-format="+strconv.FormatBool(form == signing.Bundle))
-	if c.isV3() {
-		args = append(args, "--use-signing-config=false")
-	}
-	return c.signPinned(t, key, img, args...)
-}
-
-func (c *cosign) signPinned(t *testing.T, key keyFiles, img image, args ...string) outcome {
-	t.Helper()
-	args = append([]string{"sign", "--yes", "--key", key.private}, args...)
-	return c.run(t, passphrase, append(args, img.pinned)...)
-}
-
-// verify verifies without a transparency log.
-func (c *cosign) verify(t *testing.T, key keyFiles, img image, args ...string) outcome {
-	t.Helper()
-	args = append([]string{"verify", "--key", key.public, "--insecure-ignore-tlog", "--trusted-root", c.trustedRoot}, args...)
-	o := c.run(t, passphrase, append(args, img.tagged)...)
+	args = slices.Concat([]string{"verify"}, with.verifyFlags(t, c), args, []string{img.tagged})
+	o := c.in(with.environment(t, c)...).run(t, passphrase, args...)
 	if o.code == 0 && !strings.Contains(o.stdout, img.digest) {
 		t.Errorf("%s: exit code 0, but the output does not name %s:\n%s", o.command, img.digest, o.stdout)
 	}

@@ -131,35 +131,38 @@ func keyPrefix(t *testing.T, kind keyKind, name string) string {
 	return filepath.Join(dir, name)
 }
 
-// signer opens the private key.
-func (k keyFiles) signer(t *testing.T) signing.Signer {
+// open opens the private key, once.
+func (k keyFiles) open(t *testing.T) crypto.Signer {
 	t.Helper()
-	return once(k.private, func() signing.Signer {
-		return openPrivate(t, k, passphrase)
-	})
+	return once(k.private, func() crypto.Signer { return openPrivate(t, k, passphrase) })
 }
 
-func openPrivate(t *testing.T, k keyFiles, password string) *signing.KeySigner {
+func openPrivate(t *testing.T, k keyFiles, password string) crypto.Signer {
 	t.Helper()
 	key, err := signing.LoadPrivateKey(t.Context(), k.private, signing.Passphrase([]byte(password)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	pair, err := signing.NewKeySigner(signing.KeySignerConfig{Key: key, SkipTransparencyLog: true})
+	return key
+}
+
+func newKeySigner(t *testing.T, config signing.KeySignerConfig) *signing.KeySigner {
+	t.Helper()
+	pair, err := signing.NewKeySigner(config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return pair
 }
 
-// policy accepts what was signed with the key.
-func (k keyFiles) policy(t *testing.T) verify.Policy {
+// publicKey is for policies.
+func (k keyFiles) publicKey(t *testing.T) crypto.PublicKey {
 	t.Helper()
 	key, err := verify.LoadPublicKey(k.public)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return verify.Policy{Keys: []crypto.PublicKey{key}, InsecureIgnoreTransparencyLog: true}
+	return key
 }
 
 func newKey(t *testing.T, kind keyKind) crypto.Signer {

@@ -66,7 +66,7 @@ func TestKeysFromCosign(t *testing.T) {
 // belongs to the public key.
 func opensHere(t *testing.T, k keyFiles, password string) crypto.PublicKey {
 	t.Helper()
-	pair := openPrivate(t, k, password)
+	pair := newKeySigner(t, signing.KeySignerConfig{Key: openPrivate(t, k, password), SkipTransparencyLog: true})
 	for _, form := range singleForms {
 		signAndVerify(t, pair, form, k.policy(t))
 	}

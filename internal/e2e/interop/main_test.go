@@ -10,12 +10,15 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/cosignkit/cosignkit/internal/sigstack"
 )
 
 // What the tests run against, set before the first of them.
 var (
 	cosignV2, cosignV3 cosign
 	registries         []testRegistry
+	stack              *sigstack.Stack
 	// scratch is removed after the last test.
 	scratch string
 )
@@ -45,10 +48,18 @@ func run(m *testing.M) (code int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	distribution, err := buildTools(ctx)
+	cache, err := cacheDir()
 	if err != nil {
 		return 0, err
 	}
+	distribution, err := buildTools(ctx, cache)
+	if err != nil {
+		return 0, err
+	}
+	if err := startServices(ctx, cache); err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, stack.Stop()) }()
 	stop, err := startRegistries(ctx, dockerRegistry, distribution)
 	defer stop()
 	if err != nil {
@@ -61,11 +72,7 @@ func run(m *testing.M) (code int, err error) {
 
 // buildTools sets cosignV2 and cosignV3, and returns the path of distribution's
 // registry.
-func buildTools(ctx context.Context) (distribution string, err error) {
-	cache, err := cacheDir()
-	if err != nil {
-		return "", err
-	}
+func buildTools(ctx context.Context, cache string) (distribution string, err error) {
 	for _, c := range []*cosign{&cosignV2, &cosignV3} {
 		t := cosignV2Tool
 		if c == &cosignV3 {
@@ -80,4 +87,16 @@ func buildTools(ctx context.Context) (distribution string, err error) {
 		}
 	}
 	return distributionTool.build(ctx, cache)
+}
+
+// startServices sets stack.
+func startServices(ctx context.Context, cache string) error {
+	program, err := sigstack.Build(ctx, filepath.Join(cache, "tools"))
+	if err != nil {
+		return err
+	}
+	if stack, err = sigstack.Start(ctx, program, filepath.Join(scratch, "sigstack")); err != nil {
+		return err
+	}
+	return writeSigningConfigs()
 }

@@ -25,6 +25,8 @@ func parties() []party {
 	return []party{{cosignV2.name, &cosignV2}, {cosignV3.name, &cosignV3}, {name: here}}
 }
 
+func (p party) isV2() bool { return p.command != nil && !p.command.isV3() }
+
 // key returns a key of the kind that the party signs with: one that the other
 // side made.
 func (p party) key(t *testing.T, kind keyKind) keyFiles {
@@ -40,13 +42,13 @@ func (p party) key(t *testing.T, kind keyKind) keyFiles {
 }
 
 // sign signs with annotations, which may be nil.
-func (p party) sign(t *testing.T, r testRegistry, form signing.Form, key keyFiles, img image, annotations map[string]string) {
+func (p party) sign(t *testing.T, r testRegistry, form signing.Form, with credential, img image, annotations map[string]string) {
 	t.Helper()
 	if p.command != nil {
-		p.command.sign(t, form, key, img, annotationFlags(annotations)...).succeeds(t)
+		p.command.sign(t, form, with, img, annotationFlags(annotations)...).succeeds(t)
 		return
 	}
-	attached, err := r.client.Sign(t.Context(), img.pinned, key.signer(t),
+	attached, err := r.client.Sign(t.Context(), img.pinned, with.signer(t),
 		registry.WithForm(form), registry.WithAnnotations(annotations))
 	if err != nil {
 		t.Fatal(err)
@@ -57,30 +59,33 @@ func (p party) sign(t *testing.T, r testRegistry, form signing.Form, key keyFile
 }
 
 // verifies fails the test unless the party accepts the image.
-func (p party) verifies(t *testing.T, r testRegistry, form signing.Form, key keyFiles, img image, annotations map[string]string) {
+func (p party) verifies(t *testing.T, r testRegistry, form signing.Form, with credential, img image, annotations map[string]string) {
 	t.Helper()
 	if p.command != nil {
-		p.command.verify(t, key, img, annotationFlags(annotations)...).succeeds(t)
+		p.command.verify(t, with, img, annotationFlags(annotations)...).succeeds(t)
 		return
 	}
-	policy := key.policy(t)
+	policy := with.policy(t)
 	policy.Annotations = annotations
 	result, err := verifyHere(t, r, policy, img)
 	if err != nil {
 		t.Fatal(err)
 	}
 	expectForms(t, result, img, form)
+	for _, s := range result.Signatures {
+		with.vouches(t, s)
+	}
 }
 
 // refuses fails the test unless the party rejects the image: f is how the
 // command does, and cosignkit says ErrRejected.
-func (p party) refuses(t *testing.T, r testRegistry, key keyFiles, img image, annotations map[string]string, f failure) {
+func (p party) refuses(t *testing.T, r testRegistry, with credential, img image, annotations map[string]string, f failure) {
 	t.Helper()
 	if p.command != nil {
-		p.command.verify(t, key, img, annotationFlags(annotations)...).fails(t, f)
+		p.command.verify(t, with, img, annotationFlags(annotations)...).fails(t, f)
 		return
 	}
-	policy := key.policy(t)
+	policy := with.policy(t)
 	policy.Annotations = annotations
 	_, err := verifyHere(t, r, policy, img)
 	if !errors.Is(err, verify.ErrRejected) || errors.Is(err, verify.ErrInconclusive) || errors.Is(err, verify.ErrMisconfigured) {

@@ -85,6 +85,11 @@ func (r *recorder) String() string {
 	}
 	fmt.Fprintf(&b, "\ncosign: %s, %s\n", cosignV2.name, cosignV3.name)
 	r.table(&b, &notes, []string{"image", "form", "key", "signed by", "verified by"}, names)
+	recorded := make([]string, 0, len(recordings()))
+	for _, each := range recordings() {
+		recorded = append(recorded, each.name)
+	}
+	r.table(&b, &notes, []string{"recorded", "form", "key", "signed by", "verified by"}, recorded)
 	r.table(&b, &notes, []string{"key file", "", "key", "made by", "opened by"}, []string{""})
 	for i, note := range notes {
 		fmt.Fprintf(&b, "[%d] %s\n", i+1, note)

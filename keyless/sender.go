@@ -1,0 +1,95 @@
+// Copyright The cosignkit Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package keyless
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/cosignkit/cosignkit/internal/limits"
+	"github.com/cosignkit/cosignkit/verify"
+)
+
+// humanError is a cause of the family misconfigured.
+type humanError struct{ error }
+
+func (e humanError) Unwrap() error { return e.error }
+
+func (humanError) Is(target error) bool { return target == verify.ErrMisconfigured }
+
+// sender asks issuers. It follows no redirect: none of what it sends may go to
+// where the configuration, or the issuer's metadata, does not say.
+type sender struct {
+	base      http.RoundTripper // nil means http.DefaultTransport
+	allowHTTP bool
+}
+
+// send sends request, and decodes the answer into the struct that answer points
+// to. An answer that is no JSON is an error if its status is a success. No error
+// quotes the answer, whose author may write what he was sent, or what is meant
+// for a terminal.
+func (s sender) send(request *http.Request, answer any) (status int, err error) {
+	ctx, cancel := context.WithTimeoutCause(request.Context(), limits.ServiceBudget,
+		fmt.Errorf("no answer within %s: %w", limits.ServiceBudget, context.DeadlineExceeded))
+	defer cancel()
+	client := &http.Client{Transport: &transport{
+		ctx:  ctx,
+		base: cmp.Or(s.base, http.DefaultTransport), logger: slog.New(slog.DiscardHandler),
+		allowHTTP: s.allowHTTP,
+	}}
+	request.Header.Set("Accept", "application/json")
+	response, err := client.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body) // Bounded by transport.
+	if err != nil {
+		return 0, err
+	}
+	if err := json.Unmarshal(body, answer); err != nil && response.StatusCode < 300 {
+		return 0, fmt.Errorf("%s %q: the answer is not the JSON that was expected", request.Method, request.URL.Redacted())
+	}
+	return response.StatusCode, nil
+}
+
+func (s sender) get(ctx context.Context, address string, answer any) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return err
+	}
+	status, err := s.send(request, answer)
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("get %q: status %d", address, status)
+	}
+	return err
+}
+
+// checkEndpoint returns address, normalised, if tokens may be sent there and a
+// browser may be sent there: over HTTPS, or over HTTP to this machine or if that
+// is allowed. The result is ASCII, so that it can be shown in a terminal.
+func checkEndpoint(address string, allowLoopback, allowHTTP bool) (string, error) {
+	u, err := url.Parse(address)
+	switch {
+	case err != nil || u.Host == "" || u.User != nil || u.Fragment != "":
+		return "", fmt.Errorf("%s is not a URL of a service", quote(address))
+	case u.Scheme == "http" && !allowHTTP && (!allowLoopback || !isLoopback(u)):
+		return "", fmt.Errorf("%s: %w", quote(address), errPlainHTTP)
+	case u.Scheme != "http" && u.Scheme != "https":
+		return "", fmt.Errorf("%s is neither an https nor an http URL", quote(address))
+	}
+	// String escapes what a host name cannot have; the name must not have it.
+	address = u.String()
+	if strings.ContainsFunc(u.Host+address, func(c rune) bool { return c <= ' ' || c > '~' }) {
+		return "", fmt.Errorf("%s has characters that no URL has", quote(address))
+	}
+	return address, nil
+}
