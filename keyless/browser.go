@@ -44,10 +44,6 @@ type BrowserConfig struct {
 	// providers, such as https://github.com/login/oauth. Empty lets the user
 	// choose.
 	ConnectorID string
-	// SuccessPage is the HTML page that the browser shows in the end. It may
-	// have styles and embedded images, and no scripts; "{{identity}}" in it
-	// stands for who logged in, escaped. Empty means a plain one.
-	SuccessPage string
 }
 
 // outOfBandRedirect makes an issuer show the code, for the user to copy.
@@ -134,7 +130,7 @@ func (a attempt) exchange(ctx context.Context, p *provider, redirectURL, code st
 // loopback is the login that ends with a redirect to this machine.
 func (c BrowserConfig) loopback(ctx context.Context, p *provider, redirect *url.URL) (string, error) {
 	a := newAttempt()
-	server, err := listen(ctx, redirect, a.state, p.Issuer, cmp.Or(c.SuccessPage, successPage))
+	server, err := listen(ctx, redirect, a.state, p.Issuer, successPage)
 	if err != nil {
 		return "", err
 	}

@@ -140,9 +140,8 @@ func (c *Client) checkCertificate(der []byte, key crypto.PublicKey, trusted *ver
 // asked for: wanted, or else the token's.
 func checkIdentity(leaf *x509.Certificate, token claims, wanted *verify.Identity) error {
 	if wanted != nil {
-		if err := wanted.Check(leaf); err != nil {
-			// Not that an image was rejected, which is what its family says.
-			return fault.New(verify.ErrMisconfigured, opCertificate, "", "", errors.New(err.Error()))
+		if err := wanted.Match(leaf); err != nil {
+			return fault.New(verify.ErrMisconfigured, opCertificate, "", "", describe(err))
 		}
 		return nil
 	}

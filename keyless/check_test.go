@@ -146,7 +146,7 @@ func (d *deployment) trusted(t testing.TB) *verify.TrustedRoot {
 }
 
 // client is one of the deployment's services that urls names.
-func (d *deployment) client(t testing.TB, urls URLs, change ...func(*Config)) *Client {
+func (d *deployment) client(t testing.TB, urls ServiceURLs, change ...func(*Config)) *Client {
 	t.Helper()
 	services, err := NewSigningConfig(urls)
 	if err != nil {
@@ -476,7 +476,7 @@ func TestCheckCertificate(t *testing.T) {
 			w := d.wish(key.Public(), theSubject, theIssuer)
 			c.change(w)
 			leaf := w.issue()
-			client := d.client(t, URLs{Fulcio: fulcioURL}, func(config *Config) { config.InsecureIgnoreSCT = c.ignoreSCT })
+			client := d.client(t, ServiceURLs{Fulcio: fulcioURL}, func(config *Config) { config.InsecureIgnoreSCT = c.ignoreSCT })
 			chain, err := client.checkCertificate(leaf.Raw, key.Public(), d.trusted(t))
 			if c.want != "" {
 				if err == nil || !strings.Contains(err.Error(), c.want) {
@@ -497,7 +497,7 @@ func TestCheckCertificate(t *testing.T) {
 func TestCheckCertificateWhichIsNone(t *testing.T) {
 	t.Parallel()
 	d := newDeployment()
-	client := d.client(t, URLs{Fulcio: fulcioURL})
+	client := d.client(t, ServiceURLs{Fulcio: fulcioURL})
 	for name, b := range map[string][]byte{"nothing": nil, "text": []byte("certificate"), "a key": publicDER(newP256().Public())} {
 		if chain, err := client.checkCertificate(b, newP256().Public(), d.trusted(t)); err == nil || chain != nil {
 			t.Errorf("%s: no error", name)

@@ -39,7 +39,7 @@ func TestPublicRecord(t *testing.T) {
 func TestNewWithoutConsentSendsNothing(t *testing.T) {
 	t.Parallel()
 	d := newDeployment()
-	services, err := NewSigningConfig(URLs{Fulcio: fulcioURL, Rekor: v1URL, Timestamp: stampURL})
+	services, err := NewSigningConfig(ServiceURLs{Fulcio: fulcioURL, Rekor: v1URL, Timestamp: stampURL})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func TestNewRefusesWhatCannotBeUsed(t *testing.T) {
 	t.Parallel()
 	d := newDeployment()
 	trusted := d.trusted(t)
-	services, err := NewSigningConfig(URLs{Rekor: v1URL})
+	services, err := NewSigningConfig(ServiceURLs{Rekor: v1URL})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func TestNewRefusesWhatCannotBeUsed(t *testing.T) {
 func TestNewDefaults(t *testing.T) {
 	t.Parallel()
 	d := newDeployment()
-	c := d.client(t, URLs{Rekor: v1URL}, func(config *Config) { config.Transport = nil })
+	c := d.client(t, ServiceURLs{Rekor: v1URL}, func(config *Config) { config.Transport = nil })
 	if c.config.Budget != limits.ServiceBudget || c.config.Transport != http.DefaultTransport || c.config.Logger == nil {
 		t.Errorf("config is %+v", c.config)
 	}
@@ -112,7 +112,7 @@ func TestNewTellsWhatIsInsecure(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var said bytes.Buffer
-			d.client(t, URLs{Rekor: v1URL}, c.change, func(config *Config) { config.Logger = slog.New(slog.NewTextHandler(&said, nil)) })
+			d.client(t, ServiceURLs{Rekor: v1URL}, c.change, func(config *Config) { config.Logger = slog.New(slog.NewTextHandler(&said, nil)) })
 			if got := strings.Count(said.String(), "level=WARN"); got != len(c.want) {
 				t.Errorf("%d warnings, want %d:\n%s", got, len(c.want), &said)
 			}

@@ -19,7 +19,9 @@
 //		Consent:       true, // the user agreed to keyless.PublicRecord
 //	})
 //	…
-//	signer, err := keyless.NewSigner(client, keyless.SignerConfig{Tokens: keyless.Ambient()})
+//	signer, err := keyless.NewSigner(client, keyless.SignerConfig{
+//		Tokens: keyless.Ambient(keyless.AmbientConfig{}),
+//	})
 //
 // # How a signature is made
 //

@@ -30,14 +30,17 @@ const (
 
 // GitHubActions is a source of the tokens of the GitHub Actions workflow that
 // the program runs in. It reads the variables ACTIONS_ID_TOKEN_REQUEST_URL and
-// ACTIONS_ID_TOKEN_REQUEST_TOKEN each time. If neither is set, as outside of a
-// workflow and in one without the permission "id-token: write", that is
-// [ErrNoToken]; if only one is, it is misconfigured.
+// ACTIONS_ID_TOKEN_REQUEST_TOKEN each time. If neither is set, that is
+// [ErrNoToken]. If only one is, or neither in a workflow (GITHUB_ACTIONS is
+// true), which then has not the permission "id-token: write", it is
+// misconfigured: nobody is there to log in otherwise.
 func GitHubActions(config GitHubActionsConfig) TokenSource {
 	return tokenFunc(func(ctx context.Context, audience string) (string, error) {
 		address := os.Getenv(envActionsURL)                           //nolint:forbidigo // documented
 		requestToken := strings.TrimSpace(os.Getenv(envActionsToken)) //nolint:forbidigo // documented
 		switch {
+		case address == "" && requestToken == "" && os.Getenv("GITHUB_ACTIONS") == "true": //nolint:forbidigo // documented
+			return "", tokenError(verify.ErrMisconfigured, "GitHub Actions", errors.New("the workflow has not the permission id-token: write"))
 		case address == "" && requestToken == "":
 			return "", tokenError(verify.ErrMisconfigured, "GitHub Actions", ErrNoToken)
 		case address == "":

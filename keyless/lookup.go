@@ -60,7 +60,7 @@ func NewLogLookup(config LogLookupConfig) (*LogLookup, error) {
 	if config.Budget < 0 {
 		return nil, fault.New(verify.ErrMisconfigured, opLookup, "", "", errors.New("negative budget"))
 	}
-	signingConfig, err := NewSigningConfig(URLs{Rekor: config.URL})
+	signingConfig, err := NewSigningConfig(ServiceURLs{Rekor: config.URL})
 	if err != nil {
 		return nil, err
 	}

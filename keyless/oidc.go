@@ -26,10 +26,12 @@ const DefaultIssuer = "https://oauth2.sigstore.dev/auth"
 // OIDCClient is what [Browser], [Device] and [ClientCredentials] need to know of
 // an OpenID Connect issuer, and of the client that the program is there.
 type OIDCClient struct {
-	// Issuer is the issuer's URL. Empty means [DefaultIssuer].
+	// Issuer is the issuer's URL, such as [DefaultIssuer]. Required: a token of
+	// one instance must not go to another by accident.
 	Issuer string
-	// ClientID is the program's client ID at the issuer. Empty means the
-	// audience that a token is asked for.
+	// ClientID is the program's client ID at the issuer, which becomes the
+	// audience of its tokens. Empty means the audience that a token is asked
+	// for, and no other is accepted: see SignerConfig.Audience.
 	ClientID string
 	// ClientSecret is for confidential clients. Empty means that the client is
 	// public, as programs that people run are.
@@ -46,7 +48,7 @@ var scopes = []string{oidc.ScopeOpenID, oidc.ScopeEmail}
 
 // issuerError tells which issuer an error is about.
 func (c OIDCClient) issuerError(err error) error {
-	return tokenError(verify.ErrInconclusive, fault.OneLine(cmp.Or(c.Issuer, DefaultIssuer)), err)
+	return tokenError(verify.ErrInconclusive, fault.OneLine(c.Issuer), err)
 }
 
 // provider is an issuer as its metadata describes it. All of its addresses that
@@ -74,8 +76,13 @@ type metadata struct {
 // go-oidc can do that as well. It puts all of an answer that it does not
 // understand into the error, for the terminal to obey.
 func (c OIDCClient) discover(ctx context.Context, audience string) (*provider, error) {
-	issuer := cmp.Or(c.Issuer, DefaultIssuer)
-	address, err := checkEndpoint(issuer, true, c.InsecureAllowHTTP)
+	if c.Issuer == "" {
+		return nil, humanError{errors.New("no issuer is set")}
+	}
+	if c.ClientID != "" && c.ClientID != audience {
+		return nil, humanError{fmt.Errorf("the tokens of client %s are not for the audience %s", quote(c.ClientID), quote(audience))}
+	}
+	address, err := checkEndpoint(c.Issuer, true, c.InsecureAllowHTTP)
 	if err != nil {
 		return nil, humanError{fmt.Errorf("issuer: %w", err)}
 	}
@@ -86,7 +93,7 @@ func (c OIDCClient) discover(ctx context.Context, audience string) (*provider, e
 	if err := p.get(ctx, strings.TrimSuffix(address, "/")+"/.well-known/openid-configuration", &p.metadata); err != nil {
 		return nil, err
 	}
-	if p.Issuer != issuer {
+	if p.Issuer != c.Issuer {
 		return nil, humanError{fmt.Errorf("the metadata is of another issuer, %s", quote(p.Issuer))}
 	}
 	// An issuer elsewhere has no business with the services of this machine.

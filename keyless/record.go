@@ -36,6 +36,9 @@ const opRecord = "record signature"
 // signatures of the given form and key, bundle or legacy.
 func (c *Client) CanRecord(form signing.Form, key crypto.PublicKey) error {
 	_, _, err := c.services(form == signing.Legacy, key, false)
+	if err == nil && form == signing.Both {
+		_, _, err = c.services(true, key, false)
+	}
 	return err
 }
 

@@ -340,24 +340,24 @@ func TestRecordWithKeys(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		key   crypto.Signer
-		urls  URLs
+		urls  ServiceURLs
 		forms []signing.Form
 		stamp int
 		log   bool
 	}{
-		"Rekor v1":                 {newP256(), URLs{Rekor: v1URL}, []signing.Form{signing.Bundle, signing.Legacy}, 0, true},
-		"Rekor v1 and timestamp":   {newP256(), URLs{Rekor: v1URL, Timestamp: stampURL}, []signing.Form{signing.Bundle, signing.Legacy}, 1, true},
-		"Rekor v2":                 {newP256(), URLs{Rekor: v2URL, RekorVersion: 2}, []signing.Form{signing.Bundle}, 0, true},
-		"Rekor v2 and timestamp":   {newP256(), URLs{Rekor: v2URL, RekorVersion: 2, Timestamp: stampURL}, []signing.Form{signing.Bundle}, 1, true},
-		"timestamp alone":          {newP256(), URLs{Timestamp: stampURL}, []signing.Form{signing.Bundle, signing.Legacy}, 1, false},
-		"Rekor v1, with RSA":       {rsaKey, URLs{Rekor: v1URL}, []signing.Form{signing.Bundle, signing.Legacy}, 0, true},
-		"Rekor v2, with RSA":       {rsaKey, URLs{Rekor: v2URL, RekorVersion: 2}, []signing.Form{signing.Bundle}, 0, true},
-		"Rekor v1, with Ed25519":   {ed, URLs{Rekor: v1URL}, []signing.Form{signing.Bundle}, 0, true},
-		"Rekor v2, with P-384":     {p384, URLs{Rekor: v2URL, RekorVersion: 2}, []signing.Form{signing.Bundle}, 0, true},
-		"timestamp, with Ed25519":  {ed, URLs{Timestamp: stampURL}, []signing.Form{signing.Bundle}, 1, false},
-		"Rekor v1, slash at end":   {newP256(), URLs{Rekor: v1URL + "/"}, []signing.Form{signing.Bundle}, 0, true},
-		"Rekor v2, slash at end":   {newP256(), URLs{Rekor: v2URL + "/", RekorVersion: 2}, []signing.Form{signing.Bundle}, 0, true},
-		"Rekor v1, its whole path": {newP256(), URLs{Rekor: v1URL + "/"}, []signing.Form{signing.Bundle}, 0, true},
+		"Rekor v1":                 {newP256(), ServiceURLs{Rekor: v1URL}, []signing.Form{signing.Bundle, signing.Legacy}, 0, true},
+		"Rekor v1 and timestamp":   {newP256(), ServiceURLs{Rekor: v1URL, Timestamp: stampURL}, []signing.Form{signing.Bundle, signing.Legacy}, 1, true},
+		"Rekor v2":                 {newP256(), ServiceURLs{Rekor: v2URL, RekorVersion: 2}, []signing.Form{signing.Bundle}, 0, true},
+		"Rekor v2 and timestamp":   {newP256(), ServiceURLs{Rekor: v2URL, RekorVersion: 2, Timestamp: stampURL}, []signing.Form{signing.Bundle}, 1, true},
+		"timestamp alone":          {newP256(), ServiceURLs{Timestamp: stampURL}, []signing.Form{signing.Bundle, signing.Legacy}, 1, false},
+		"Rekor v1, with RSA":       {rsaKey, ServiceURLs{Rekor: v1URL}, []signing.Form{signing.Bundle, signing.Legacy}, 0, true},
+		"Rekor v2, with RSA":       {rsaKey, ServiceURLs{Rekor: v2URL, RekorVersion: 2}, []signing.Form{signing.Bundle}, 0, true},
+		"Rekor v1, with Ed25519":   {ed, ServiceURLs{Rekor: v1URL}, []signing.Form{signing.Bundle}, 0, true},
+		"Rekor v2, with P-384":     {p384, ServiceURLs{Rekor: v2URL, RekorVersion: 2}, []signing.Form{signing.Bundle}, 0, true},
+		"timestamp, with Ed25519":  {ed, ServiceURLs{Timestamp: stampURL}, []signing.Form{signing.Bundle}, 1, false},
+		"Rekor v1, slash at end":   {newP256(), ServiceURLs{Rekor: v1URL + "/"}, []signing.Form{signing.Bundle}, 0, true},
+		"Rekor v2, slash at end":   {newP256(), ServiceURLs{Rekor: v2URL + "/", RekorVersion: 2}, []signing.Form{signing.Bundle}, 0, true},
+		"Rekor v1, its whole path": {newP256(), ServiceURLs{Rekor: v1URL + "/"}, []signing.Form{signing.Bundle}, 0, true},
 	} {
 		for _, form := range c.forms {
 			t.Run(name+" "+string(form), func(t *testing.T) {
@@ -385,15 +385,15 @@ func TestRecordTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
-		urls URLs
+		urls ServiceURLs
 		form signing.Form
 	}{
-		"Rekor v1":                    {URLs{Rekor: v1URL}, signing.Bundle},
-		"Rekor v1, legacy":            {URLs{Rekor: v1URL}, signing.Legacy},
-		"Rekor v2":                    {URLs{Rekor: v2URL, RekorVersion: 2}, signing.Bundle},
-		"Rekor v2 with slash at end":  {URLs{Rekor: v2URL + "/", RekorVersion: 2}, signing.Bundle},
-		"Rekor v2 and timestamp":      {URLs{Rekor: v2URL, RekorVersion: 2, Timestamp: stampURL}, signing.Bundle},
-		"Rekor v1, legacy, timestamp": {URLs{Rekor: v1URL, Timestamp: stampURL}, signing.Legacy},
+		"Rekor v1":                    {ServiceURLs{Rekor: v1URL}, signing.Bundle},
+		"Rekor v1, legacy":            {ServiceURLs{Rekor: v1URL}, signing.Legacy},
+		"Rekor v2":                    {ServiceURLs{Rekor: v2URL, RekorVersion: 2}, signing.Bundle},
+		"Rekor v2 with slash at end":  {ServiceURLs{Rekor: v2URL + "/", RekorVersion: 2}, signing.Bundle},
+		"Rekor v2 and timestamp":      {ServiceURLs{Rekor: v2URL, RekorVersion: 2, Timestamp: stampURL}, signing.Bundle},
+		"Rekor v1, legacy, timestamp": {ServiceURLs{Rekor: v1URL, Timestamp: stampURL}, signing.Legacy},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -440,7 +440,7 @@ func TestRecordConflictElsewhere(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := newDeployment()
-			client := d.client(t, URLs{Rekor: v1URL})
+			client := d.client(t, ServiceURLs{Rekor: v1URL})
 			if _, err := record(t.Context(), t, client, newP256(), signing.Legacy); err != nil {
 				t.Fatal(err)
 			}
@@ -476,8 +476,8 @@ func TestRecordConflictElsewhere(t *testing.T) {
 // TestRecordLies: a service vouches for something else than it was asked for.
 func TestRecordLies(t *testing.T) {
 	t.Parallel()
-	all := URLs{Rekor: v1URL, Timestamp: stampURL}
-	v2 := URLs{Rekor: v2URL, RekorVersion: 2, Timestamp: stampURL}
+	all := ServiceURLs{Rekor: v1URL, Timestamp: stampURL}
+	v2 := ServiceURLs{Rekor: v2URL, RekorVersion: 2, Timestamp: stampURL}
 	replay := func(host string) func(t *testing.T, d *deployment) {
 		return func(t *testing.T, d *deployment) {
 			t.Helper()
@@ -495,7 +495,7 @@ func TestRecordLies(t *testing.T) {
 				w.WriteHeader(kept.StatusCode)
 				_, _ = w.Write(content)
 			})
-			for _, urls := range []URLs{{Rekor: v1URL}, {Rekor: v2URL, RekorVersion: 2}, {Timestamp: stampURL}} {
+			for _, urls := range []ServiceURLs{{Rekor: v1URL}, {Rekor: v2URL, RekorVersion: 2}, {Timestamp: stampURL}} {
 				if strings.Contains(urls.Rekor+urls.Timestamp, host) {
 					if _, err := record(t.Context(), t, d.client(t, urls), newP256(), signing.Bundle); err != nil {
 						t.Fatal(err)
@@ -505,7 +505,7 @@ func TestRecordLies(t *testing.T) {
 		}
 	}
 	for name, c := range map[string]struct {
-		urls URLs
+		urls ServiceURLs
 		lie  func(t *testing.T, d *deployment)
 	}{
 		"Rekor v1 returns another entry":      {all, replay("rekor.test")},
@@ -552,13 +552,13 @@ func TestRecordGarbage(t *testing.T) {
 		"binary":                 "\x30\x82\xff\xff\x00\x01",
 	}
 	for service, c := range map[string]struct {
-		urls  URLs
+		urls  ServiceURLs
 		host  string
 		stage string
 	}{
-		"Rekor v1":            {URLs{Rekor: v1URL}, "rekor.test", "transparency log"},
-		"Rekor v2":            {URLs{Rekor: v2URL, RekorVersion: 2}, "tiles.test", "transparency log"},
-		"timestamp authority": {URLs{Timestamp: stampURL}, "tsa.test", "timestamp authority"},
+		"Rekor v1":            {ServiceURLs{Rekor: v1URL}, "rekor.test", "transparency log"},
+		"Rekor v2":            {ServiceURLs{Rekor: v2URL, RekorVersion: 2}, "tiles.test", "transparency log"},
+		"timestamp authority": {ServiceURLs{Timestamp: stampURL}, "tsa.test", "timestamp authority"},
 	} {
 		for kind, answer := range answers {
 			t.Run(service+" "+kind, func(t *testing.T) {
@@ -588,13 +588,13 @@ func TestRecordGarbage(t *testing.T) {
 func TestRecordRefused(t *testing.T) {
 	t.Parallel()
 	for service, c := range map[string]struct {
-		urls  URLs
+		urls  ServiceURLs
 		host  string
 		stage string
 	}{
-		"Rekor v1":            {URLs{Rekor: v1URL}, "rekor.test", "transparency log"},
-		"Rekor v2":            {URLs{Rekor: v2URL, RekorVersion: 2}, "tiles.test", "transparency log"},
-		"timestamp authority": {URLs{Timestamp: stampURL}, "tsa.test", "timestamp authority"},
+		"Rekor v1":            {ServiceURLs{Rekor: v1URL}, "rekor.test", "transparency log"},
+		"Rekor v2":            {ServiceURLs{Rekor: v2URL, RekorVersion: 2}, "tiles.test", "transparency log"},
+		"timestamp authority": {ServiceURLs{Timestamp: stampURL}, "tsa.test", "timestamp authority"},
 	} {
 		for code, want := range map[int]struct {
 			family error
@@ -634,12 +634,12 @@ func TestRecordRefused(t *testing.T) {
 func TestRecordEnds(t *testing.T) {
 	t.Parallel()
 	for service, c := range map[string]struct {
-		urls URLs
+		urls ServiceURLs
 		host string
 	}{
-		"Rekor v1":            {URLs{Rekor: v1URL}, "rekor.test"},
-		"Rekor v2":            {URLs{Rekor: v2URL, RekorVersion: 2}, "tiles.test"},
-		"timestamp authority": {URLs{Timestamp: stampURL}, "tsa.test"},
+		"Rekor v1":            {ServiceURLs{Rekor: v1URL}, "rekor.test"},
+		"Rekor v2":            {ServiceURLs{Rekor: v2URL, RekorVersion: 2}, "tiles.test"},
+		"timestamp authority": {ServiceURLs{Timestamp: stampURL}, "tsa.test"},
 	} {
 		for _, form := range []string{"cancelled", "out of budget", "cancelled before"} {
 			t.Run(service+" "+form, func(t *testing.T) {
@@ -679,7 +679,7 @@ func TestRecordEnds(t *testing.T) {
 
 func TestRecordPlainHTTP(t *testing.T) {
 	t.Parallel()
-	for name, urls := range map[string]URLs{
+	for name, urls := range map[string]ServiceURLs{
 		"Rekor v1":            {Rekor: "http://rekor.test"},
 		"Rekor v2":            {Rekor: "http://tiles.test", RekorVersion: 2},
 		"timestamp authority": {Timestamp: "http://tsa.test/api/v1/timestamp"},
@@ -709,7 +709,7 @@ func TestRecordWithoutATrustedRoot(t *testing.T) {
 	t.Parallel()
 	d := newDeployment()
 	broken := errors.New("the mirror is down")
-	client := d.client(t, URLs{Rekor: v1URL}, func(c *Config) { c.TrustedRoots = brokenRoots{broken} })
+	client := d.client(t, ServiceURLs{Rekor: v1URL}, func(c *Config) { c.TrustedRoots = brokenRoots{broken} })
 	_, err := record(t.Context(), t, client, newP256(), signing.Bundle)
 	wantFault(t, err, verify.ErrInconclusive, "trusted root", "the mirror is down")
 	if !errors.Is(err, broken) || len(d.requests) != 0 {
@@ -721,7 +721,7 @@ func TestRecordWithoutATrustedRoot(t *testing.T) {
 func TestRecordSurvivesPanics(t *testing.T) {
 	t.Parallel()
 	d := newDeployment()
-	client := d.client(t, URLs{Rekor: v1URL}, func(c *Config) {
+	client := d.client(t, ServiceURLs{Rekor: v1URL}, func(c *Config) {
 		c.Transport = roundTrip(func(*http.Request) (*http.Response, error) { panic("index out of range") })
 	})
 	_, err := record(t.Context(), t, client, newP256(), signing.Bundle)
@@ -732,7 +732,7 @@ func TestRecordWhatIsNoSignature(t *testing.T) {
 	t.Parallel()
 	d := newDeployment()
 	for name, b := range map[string]*protobundle.Bundle{"nil": nil, "empty": {}} {
-		for service, urls := range map[string]URLs{
+		for service, urls := range map[string]ServiceURLs{
 			"Rekor v1": {Rekor: v1URL}, "Rekor v2": {Rekor: v2URL, RekorVersion: 2}, "timestamp": {Timestamp: stampURL},
 		} {
 			if err := d.client(t, urls).Record(t.Context(), b, newP256().Public()); err == nil {
@@ -742,7 +742,7 @@ func TestRecordWhatIsNoSignature(t *testing.T) {
 			}
 		}
 	}
-	err := d.client(t, URLs{Rekor: v1URL}).Record(t.Context(), &protobundle.Bundle{}, "no key")
+	err := d.client(t, ServiceURLs{Rekor: v1URL}).Record(t.Context(), &protobundle.Bundle{}, "no key")
 	wantFault(t, err, verify.ErrInconclusive)
 }
 
@@ -754,10 +754,10 @@ func TestCanRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	p256 := newP256().Public()
-	v1, v2 := URLs{Rekor: v1URL}, URLs{Rekor: v2URL, RekorVersion: 2}
-	v1Stamped, v2Stamped := URLs{Rekor: v1URL, Timestamp: stampURL}, URLs{Rekor: v2URL, RekorVersion: 2, Timestamp: stampURL}
+	v1, v2 := ServiceURLs{Rekor: v1URL}, ServiceURLs{Rekor: v2URL, RekorVersion: 2}
+	v1Stamped, v2Stamped := ServiceURLs{Rekor: v1URL, Timestamp: stampURL}, ServiceURLs{Rekor: v2URL, RekorVersion: 2, Timestamp: stampURL}
 	for name, c := range map[string]struct {
-		urls      URLs
+		urls      ServiceURLs
 		form      signing.Form
 		key       crypto.PublicKey
 		certified bool
@@ -769,7 +769,7 @@ func TestCanRecord(t *testing.T) {
 		"v1, legacy, certificate":          {urls: v1, form: signing.Legacy, key: p256, certified: true},
 		"v1, Ed25519":                      {urls: v1, form: signing.Bundle, key: ed},
 		"v1, Ed25519, legacy":              {urls: v1, form: signing.Legacy, key: ed, want: "Ed25519ph"},
-		"timestamp alone, Ed25519, legacy": {urls: URLs{Timestamp: stampURL}, form: signing.Legacy, key: ed, want: "Ed25519ph"},
+		"timestamp alone, Ed25519, legacy": {urls: ServiceURLs{Timestamp: stampURL}, form: signing.Legacy, key: ed, want: "Ed25519ph"},
 		"v2":                               {urls: v2, form: signing.Bundle, key: p256},
 		"v2, legacy":                       {urls: v2, form: signing.Legacy, key: p256, want: "has only Rekor v2"},
 		"v2 with timestamp, legacy":        {urls: v2Stamped, form: signing.Legacy, key: p256, want: "has only Rekor v2"},
@@ -777,9 +777,9 @@ func TestCanRecord(t *testing.T) {
 		"v2 with timestamp, certificate":   {urls: v2Stamped, form: signing.Bundle, key: p256, certified: true},
 		"v2, Ed25519":                      {urls: v2, form: signing.Bundle, key: ed, want: "has no Rekor v1"},
 		"v1 with timestamp":                {urls: v1Stamped, form: signing.Legacy, key: p256, certified: true},
-		"timestamp alone":                  {urls: URLs{Timestamp: stampURL}, form: signing.Bundle, key: p256},
-		"timestamp alone, certificate":     {urls: URLs{Timestamp: stampURL}, form: signing.Legacy, key: p256, certified: true},
-		"nothing":                          {urls: URLs{Fulcio: fulcioURL}, form: signing.Bundle, key: p256, want: "names no transparency log and no timestamp authority"},
+		"timestamp alone":                  {urls: ServiceURLs{Timestamp: stampURL}, form: signing.Bundle, key: p256},
+		"timestamp alone, certificate":     {urls: ServiceURLs{Timestamp: stampURL}, form: signing.Legacy, key: p256, certified: true},
+		"nothing":                          {urls: ServiceURLs{Fulcio: fulcioURL}, form: signing.Bundle, key: p256, want: "names no transparency log and no timestamp authority"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -804,7 +804,7 @@ func TestWhatCannotBeRecordedIsNotSigned(t *testing.T) {
 	t.Parallel()
 	d := newDeployment()
 	signer, err := signing.NewKeySigner(signing.KeySignerConfig{
-		Key: untouchable{newP256(), t}, Log: d.client(t, URLs{Rekor: v2URL, RekorVersion: 2}),
+		Key: untouchable{newP256(), t}, Log: d.client(t, ServiceURLs{Rekor: v2URL, RekorVersion: 2}),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -815,7 +815,7 @@ func TestWhatCannotBeRecordedIsNotSigned(t *testing.T) {
 	if len(d.requests) != 0 {
 		t.Errorf("asked %v", d.requests)
 	}
-	if err := d.client(t, URLs{Rekor: v2URL, RekorVersion: 2}).Record(t.Context(), &protobundle.Bundle{
+	if err := d.client(t, ServiceURLs{Rekor: v2URL, RekorVersion: 2}).Record(t.Context(), &protobundle.Bundle{
 		Content: &protobundle.Bundle_MessageSignature{},
 	}, newP256().Public()); err == nil {
 		t.Error("no error")

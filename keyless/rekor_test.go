@@ -65,7 +65,7 @@ func TestFind(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := newDeployment()
-			client := d.client(t, URLs{Rekor: v2URL, RekorVersion: 2})
+			client := d.client(t, ServiceURLs{Rekor: v2URL, RekorVersion: 2})
 			for range 2 {
 				if _, err := record(t.Context(), t, client, newP256(), signing.Bundle); err != nil {
 					t.Fatal(err)
@@ -134,7 +134,7 @@ func TestFindSignsAgain(t *testing.T) {
 	})
 	d.v2.alter = func(string, []byte) []byte { return nil }
 	key := newP256()
-	if _, err := record(t.Context(), t, d.client(t, URLs{Rekor: v2URL, RekorVersion: 2}), key, signing.Bundle); err != nil {
+	if _, err := record(t.Context(), t, d.client(t, ServiceURLs{Rekor: v2URL, RekorVersion: 2}), key, signing.Bundle); err != nil {
 		t.Fatal(err)
 	}
 	if posts != 2 {
@@ -147,12 +147,12 @@ func TestFindSignsAgain(t *testing.T) {
 func TestFindAfterALostAnswer(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		urls    URLs
+		urls    ServiceURLs
 		host    string
 		service func(d *deployment) http.Handler
 	}{
-		"Rekor v1": {URLs{Rekor: v1URL}, "rekor.test", func(d *deployment) http.Handler { return d.v1 }},
-		"Rekor v2": {URLs{Rekor: v2URL, RekorVersion: 2}, "tiles.test", func(d *deployment) http.Handler { return d.v2 }},
+		"Rekor v1": {ServiceURLs{Rekor: v1URL}, "rekor.test", func(d *deployment) http.Handler { return d.v1 }},
+		"Rekor v2": {ServiceURLs{Rekor: v2URL, RekorVersion: 2}, "tiles.test", func(d *deployment) http.Handler { return d.v2 }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

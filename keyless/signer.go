@@ -108,11 +108,17 @@ type certified struct{ *Client }
 
 func (c certified) CanRecord(form signing.Form, key crypto.PublicKey) error {
 	_, _, err := c.services(form == signing.Legacy, key, true)
+	if err == nil && form == signing.Both {
+		_, _, err = c.services(true, key, true)
+	}
 	return err
 }
 
 // Preflight implements signing.Preflighter. It gets a token and a certificate,
 // so that a person logs in, and a refusal is known, before anything is uploaded.
+// That enters the identity in the certificate transparency log, for ever. If the
+// upload then takes longer than the certificate lives, Sign gets another one,
+// with another token.
 func (s *Signer) Preflight(ctx context.Context, request signing.Request) error {
 	if err := s.probe.Preflight(ctx, request); err != nil {
 		return err
@@ -136,8 +142,9 @@ func (s *Signer) Sign(ctx context.Context, request signing.Request) ([]signing.S
 	return c.signer.Sign(ctx, request)
 }
 
-// Certificate returns the certificate that the next signature is made with, and
-// gets one if there is none. It tells a user who they sign as.
+// Certificate returns the certificate that the next signature is made with. If
+// there is none, it gets one, as Preflight does. It tells a user who they sign
+// as.
 func (s *Signer) Certificate(ctx context.Context) (*x509.Certificate, error) {
 	c, err := s.credential(ctx)
 	if err != nil {

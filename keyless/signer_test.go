@@ -62,7 +62,7 @@ func (f *fulcioService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}}}})
 }
 
-var everything = URLs{Fulcio: fulcioURL, Rekor: v1URL, Timestamp: stampURL}
+var everything = ServiceURLs{Fulcio: fulcioURL, Rekor: v1URL, Timestamp: stampURL}
 
 // tokens is a source of the same person's tokens, that counts.
 type tokens struct {
@@ -104,13 +104,13 @@ func newSigner(t testing.TB, client *Client, config SignerConfig) *Signer {
 func TestSignerSigns(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		urls  URLs
+		urls  ServiceURLs
 		forms []signing.Form
 	}{
-		"Rekor v1":               {URLs{Fulcio: fulcioURL, Rekor: v1URL}, []signing.Form{signing.Bundle, signing.Legacy, signing.Both}},
+		"Rekor v1":               {ServiceURLs{Fulcio: fulcioURL, Rekor: v1URL}, []signing.Form{signing.Bundle, signing.Legacy, signing.Both}},
 		"Rekor v1 and timestamp": {everything, []signing.Form{signing.Bundle, signing.Legacy, signing.Both}},
-		"Rekor v2 and timestamp": {URLs{Fulcio: fulcioURL, Rekor: v2URL, RekorVersion: 2, Timestamp: stampURL}, []signing.Form{"", signing.Bundle}},
-		"Fulcio, slash at end":   {URLs{Fulcio: fulcioURL + "/", Rekor: v1URL}, []signing.Form{signing.Bundle}},
+		"Rekor v2 and timestamp": {ServiceURLs{Fulcio: fulcioURL, Rekor: v2URL, RekorVersion: 2, Timestamp: stampURL}, []signing.Form{"", signing.Bundle}},
+		"Fulcio, slash at end":   {ServiceURLs{Fulcio: fulcioURL + "/", Rekor: v1URL}, []signing.Form{signing.Bundle}},
 	} {
 		for _, form := range c.forms {
 			t.Run(name+" "+string(form), func(t *testing.T) {
@@ -149,7 +149,7 @@ func TestNewSignerRefusesWhatCannotBeUsed(t *testing.T) {
 	}{
 		"no client": {nil, SignerConfig{Tokens: &tokens{}}, "no client"},
 		"no tokens": {d.client(t, everything), SignerConfig{}, "no source of identity tokens"},
-		"no Fulcio": {d.client(t, URLs{Rekor: v1URL}), SignerConfig{Tokens: &tokens{}}, "no certificate authority"},
+		"no Fulcio": {d.client(t, ServiceURLs{Rekor: v1URL}), SignerConfig{Tokens: &tokens{}}, "no certificate authority"},
 		"no Fulcio yet": {
 			d.client(t, everything, func(c *Config) { c.SigningConfig = future }), SignerConfig{Tokens: &tokens{}}, "no matching service",
 		},
@@ -171,7 +171,7 @@ func TestSignerSharesACertificate(t *testing.T) {
 	t.Parallel()
 	d := newDeployment()
 	source := &tokens{}
-	s := newSigner(t, d.client(t, URLs{Fulcio: fulcioURL, Timestamp: stampURL}), SignerConfig{Tokens: source})
+	s := newSigner(t, d.client(t, ServiceURLs{Fulcio: fulcioURL, Timestamp: stampURL}), SignerConfig{Tokens: source})
 	var all sync.WaitGroup
 	for range 16 {
 		all.Go(func() {
@@ -191,7 +191,7 @@ func TestSignerRenewsACertificateThatIsAboutToEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDeployment()
 		source := &tokens{}
-		s := newSigner(t, d.client(t, URLs{Fulcio: fulcioURL, Timestamp: stampURL}), SignerConfig{Tokens: source})
+		s := newSigner(t, d.client(t, ServiceURLs{Fulcio: fulcioURL, Timestamp: stampURL}), SignerConfig{Tokens: source})
 		certificate := func() *x509.Certificate {
 			c, err := s.Certificate(t.Context())
 			if err != nil {
@@ -253,7 +253,7 @@ func TestSignerKeepsNoFailure(t *testing.T) {
 	d := newDeployment()
 	refused := errors.New("the window was closed")
 	source := &tokens{fail: []error{refused, refused}}
-	s := newSigner(t, d.client(t, URLs{Fulcio: fulcioURL, Timestamp: stampURL}), SignerConfig{Tokens: source})
+	s := newSigner(t, d.client(t, ServiceURLs{Fulcio: fulcioURL, Timestamp: stampURL}), SignerConfig{Tokens: source})
 	for range 2 {
 		_, err := s.Sign(t.Context(), theRequest(signing.Bundle))
 		wantFault(t, err, verify.ErrInconclusive, "get identity token", "the window was closed")
@@ -274,7 +274,7 @@ func TestSignerKeepsNoFailure(t *testing.T) {
 	}
 
 	d.fulcio.change = func(w *wish) { w.ct = nil }
-	s = newSigner(t, d.client(t, URLs{Fulcio: fulcioURL, Timestamp: stampURL}), SignerConfig{Tokens: source})
+	s = newSigner(t, d.client(t, ServiceURLs{Fulcio: fulcioURL, Timestamp: stampURL}), SignerConfig{Tokens: source})
 	_, err := s.Certificate(t.Context())
 	wantFault(t, err, verify.ErrInconclusive, "signed certificate timestamp")
 	d.fulcio.change = nil
@@ -305,10 +305,10 @@ func TestSignerPreflightGetsTheCertificate(t *testing.T) {
 func TestSignerAsksNobodyInVain(t *testing.T) {
 	t.Parallel()
 	d := newDeployment()
-	v2 := URLs{Fulcio: fulcioURL, Rekor: v2URL, RekorVersion: 2, Timestamp: stampURL}
-	noTime := URLs{Fulcio: fulcioURL, Rekor: v2URL, RekorVersion: 2}
+	v2 := ServiceURLs{Fulcio: fulcioURL, Rekor: v2URL, RekorVersion: 2, Timestamp: stampURL}
+	noTime := ServiceURLs{Fulcio: fulcioURL, Rekor: v2URL, RekorVersion: 2}
 	for name, c := range map[string]struct {
-		urls   URLs
+		urls   ServiceURLs
 		change func(*signing.Request)
 		want   string
 		signs  bool // only Sign refuses: the digest is not known before
@@ -345,7 +345,7 @@ func TestSignerWaitEndsWithItsOwnContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDeployment()
 		source := &tokens{hang: make(chan struct{})}
-		s := newSigner(t, d.client(t, URLs{Fulcio: fulcioURL, Timestamp: stampURL}), SignerConfig{Tokens: source})
+		s := newSigner(t, d.client(t, ServiceURLs{Fulcio: fulcioURL, Timestamp: stampURL}), SignerConfig{Tokens: source})
 		first, cancelFirst := context.WithCancel(t.Context())
 		second, cancelSecond := context.WithCancel(t.Context())
 		errs := make(chan error)
@@ -618,7 +618,7 @@ func TestTokensGoToFulcioAlone(t *testing.T) {
 		t.Errorf("asked %v", sent)
 	}
 
-	plain := newSigner(t, d.client(t, URLs{Fulcio: "http://fulcio.test", Timestamp: stampURL}), SignerConfig{Tokens: &tokens{}})
+	plain := newSigner(t, d.client(t, ServiceURLs{Fulcio: "http://fulcio.test", Timestamp: stampURL}), SignerConfig{Tokens: &tokens{}})
 	before := d.asked("fulcio.test")
 	_, err := plain.Certificate(t.Context())
 	wantFault(t, err, verify.ErrMisconfigured, "plain HTTP")

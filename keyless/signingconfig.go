@@ -98,9 +98,9 @@ func FetchSigningConfig(ctx context.Context, tuf *verify.TUF) (*SigningConfig, e
 	return ParseSigningConfig(b)
 }
 
-// URLs are the addresses of services that are known without a signing config.
+// ServiceURLs are the addresses of services that are known without a signing config.
 // An empty one means that there is no such service.
-type URLs struct {
+type ServiceURLs struct {
 	// Fulcio is the base URL of the certificate authority. Required to sign
 	// without a key.
 	Fulcio string
@@ -117,7 +117,7 @@ type URLs struct {
 
 // NewSigningConfig returns the signing config that uses each service of urls
 // once.
-func NewSigningConfig(urls URLs) (*SigningConfig, error) {
+func NewSigningConfig(urls ServiceURLs) (*SigningConfig, error) {
 	if urls.RekorVersion == 0 {
 		urls.RekorVersion = 1
 	}
@@ -145,14 +145,14 @@ func NewSigningConfig(urls URLs) (*SigningConfig, error) {
 }
 
 // OIDCIssuer returns the URL of the issuer to get tokens from, for
-// [BrowserConfig], [DeviceConfig] and [ClientCredentialsConfig]; empty if there
-// is none.
-func (s *SigningConfig) OIDCIssuer() string {
+// [BrowserConfig], [DeviceConfig] and [ClientCredentialsConfig]. That there is
+// none is misconfigured.
+func (s *SigningConfig) OIDCIssuer() (string, error) {
 	service, err := root.SelectService(s.config.OIDCProviderURLs(), []uint32{1}, time.Now())
 	if err != nil {
-		return ""
+		return "", fault.New(verify.ErrMisconfigured, opSigningConfig, "", "", errors.New("it names no OpenID Connect issuer that is in use now"))
 	}
-	return service.URL
+	return service.URL, nil
 }
 
 func parseURL(address string) (*url.URL, error) {

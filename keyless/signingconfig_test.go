@@ -99,8 +99,11 @@ func TestLoadSigningConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	c, err := LoadSigningConfig(file)
-	if err != nil || c.OIDCIssuer() != theIssuer {
-		t.Errorf("issuer is %q: %v", c.OIDCIssuer(), err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if issuer, err := c.OIDCIssuer(); err != nil || issuer != theIssuer {
+		t.Errorf("issuer is %q: %v", issuer, err)
 	}
 	if err := os.WriteFile(file, []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
@@ -111,7 +114,7 @@ func TestLoadSigningConfig(t *testing.T) {
 
 func TestFetchSigningConfig(t *testing.T) {
 	t.Parallel()
-	tuf, err := verify.NewTUF(verify.TUFConfig{Mirror: "https://tuf.test", CacheDir: t.TempDir(), Transport: newDeployment()})
+	tuf, err := verify.NewTUF(verify.TUFConfig{Mirror: "https://tuf.test", InitialRoot: verify.PublicInitialRoot(), CacheDir: t.TempDir(), Transport: newDeployment()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +240,7 @@ func stampAt(address string) string {
 
 func TestNewSigningConfig(t *testing.T) {
 	t.Parallel()
-	for name, urls := range map[string]URLs{
+	for name, urls := range map[string]ServiceURLs{
 		"nothing":    {},
 		"everything": everything,
 		"an issuer":  {OIDCIssuer: theIssuer},
@@ -247,8 +250,8 @@ func TestNewSigningConfig(t *testing.T) {
 		c, err := NewSigningConfig(urls)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
-		} else if c.OIDCIssuer() != urls.OIDCIssuer {
-			t.Errorf("%s: issuer is %q", name, c.OIDCIssuer())
+		} else if issuer, err := c.OIDCIssuer(); issuer != urls.OIDCIssuer || (err == nil) != (issuer != "") {
+			t.Errorf("%s: issuer is %q: %v", name, issuer, err)
 		}
 	}
 	for name, address := range map[string]string{
@@ -257,7 +260,7 @@ func TestNewSigningConfig(t *testing.T) {
 		"a control character": "https://fulcio.test/\x7f", "white space": " https://fulcio.test", "a line": "https://fulcio.test\n",
 		"script": "javascript:alert(1)", "relative": "//fulcio.test", "a port that is none": "https://fulcio.test:port",
 	} {
-		for service, urls := range map[string]URLs{
+		for service, urls := range map[string]ServiceURLs{
 			"Fulcio": {Fulcio: address}, "Rekor": {Rekor: address}, "timestamp": {Timestamp: address}, "issuer": {OIDCIssuer: address},
 		} {
 			c, err := NewSigningConfig(urls)
@@ -285,7 +288,7 @@ func FuzzParseSigningConfig(f *testing.F) {
 			wantFault(t, err, verify.ErrMisconfigured)
 			return
 		}
-		_ = parsed.OIDCIssuer()
+		_, _ = parsed.OIDCIssuer()
 		client, err := New(Config{SigningConfig: parsed, TrustedRoots: trusted, Consent: true, Transport: d})
 		if err != nil {
 			t.Fatal(err)

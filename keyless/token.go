@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
 
@@ -100,14 +101,22 @@ func TokenFromEnvironment() TokenSource {
 // filesystemToken is where runners put a token for cosign.
 const filesystemToken = "/var/run/sigstore/cosign/oidc-token" //nolint:gosec // a path
 
+// AmbientConfig configures [Ambient].
+type AmbientConfig struct {
+	// Transport sends the requests. Nil means [http.DefaultTransport].
+	Transport http.RoundTripper
+	// More are asked when the others have no token, such as those of package
+	// keyless/ambient.
+	More []TokenSource
+}
+
 // Ambient is a source of the tokens that the machine gives to what runs on it:
-// the variable SIGSTORE_ID_TOKEN, GitHub Actions, and the file
-// /var/run/sigstore/cosign/oidc-token, in this order; then those of more. Nothing
-// there is [ErrNoToken]. Package keyless/ambient has sources for other systems.
-func Ambient(more ...TokenSource) TokenSource {
+// the variable SIGSTORE_ID_TOKEN, the file /var/run/sigstore/cosign/oidc-token,
+// and GitHub Actions, in this order. Nothing there is [ErrNoToken].
+func Ambient(config AmbientConfig) TokenSource {
 	return FirstOf(append([]TokenSource{
-		TokenFromEnvironment(), GitHubActions(GitHubActionsConfig{}), TokenFile(filesystemToken),
-	}, more...)...)
+		TokenFromEnvironment(), TokenFile(filesystemToken), GitHubActions(GitHubActionsConfig{Transport: config.Transport}),
+	}, config.More...)...)
 }
 
 // FirstOf is a source that asks sources in turn, as long as they have

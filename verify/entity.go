@@ -83,11 +83,9 @@ func (e *entity) VerificationContent() (sgverify.VerificationContent, error) {
 	return content, nil
 }
 
-// TlogEntries refuses entries that sigstore-go proves as what they are not. It
-// goes by the checkpoint for how an entry is proved, and by the body for whether
-// the proof has bound it to the signature: an entry of Rekor v2 under a
-// checkpoint of Rekor v1 would be bound to nothing. It does not look at the kind
-// beside the body at all.
+// TlogEntries wants each entry to be of one version of Rekor throughout, in its
+// body, in the kind beside it, and in its checkpoint: how an entry is proved, and
+// how it is bound to the signature, go together.
 func (e *entity) TlogEntries() ([]*tlog.Entry, error) {
 	entries, err := e.Bundle.TlogEntries()
 	if err != nil {
@@ -144,7 +142,7 @@ func (m keyMaterial) PublicKeyVerifier(string) (root.TimeConstrainedVerifier, er
 // finding is what a signature was found to be.
 type finding struct {
 	key        policyKey
-	signer     *Signer
+	signer     *CertificateIdentity
 	identity   int
 	timestamps []Timestamp
 }
@@ -171,15 +169,14 @@ func (v *validated) verifyCertificate(ctx context.Context, e *entity, material r
 	if len(v.identities) == 0 {
 		return finding{}, errors.New("signed with a certificate, and the policy names only keys")
 	}
-	e, err := v.lookUp(ctx, e, nil)
-	if err != nil {
-		return finding{}, err
-	}
 	content, err := e.VerificationContent()
 	if err != nil {
 		return finding{}, err
 	}
 	if err := checkNames(content.Certificate()); err != nil {
+		return finding{}, err
+	}
+	if e, err = v.lookUp(ctx, e, nil); err != nil {
 		return finding{}, err
 	}
 	policy := []sgverify.PolicyOption{}
@@ -303,9 +300,8 @@ type timelyMaterial struct {
 func (m timelyMaterial) RekorLogs() map[string]*root.TransparencyLog { return m.logs }
 
 // timely is material without the logs that are only proved to have an entry, and
-// were trusted at none of the times that are vouched for. sigstore-go looks at
-// the period of a log where the log itself tells the time, and not otherwise:
-// the key of a log that has ended would be good for ever.
+// were trusted at none of the times that are vouched for: the key of a log is
+// good for the period that the trusted root gives it.
 func timely(e *entity, material root.TrustedMaterial, times []sgverify.TimestampVerificationResult) (timelyMaterial, bool) {
 	logs, all := maps.Clone(material.RekorLogs()), true
 	for _, entry := range e.GetVerificationMaterial().GetTlogEntries() {
@@ -368,9 +364,9 @@ func explain(e *entity, err error) error {
 func timestampsOf(result *sgverify.VerificationResult) []Timestamp {
 	var all []Timestamp
 	for _, t := range result.VerifiedTimestamps {
-		source := SourceTimestampAuthority
+		source := TimestampFromAuthority
 		if t.Type == "Tlog" {
-			source = SourceTransparencyLog
+			source = TimestampFromLog
 		}
 		all = append(all, Timestamp{Source: source, URI: t.URI, Time: t.Timestamp})
 	}

@@ -14,7 +14,6 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/fulcio/certificate"
 	sgverify "github.com/sigstore/sigstore-go/pkg/verify"
 
-	"github.com/cosignkit/cosignkit/internal/fault"
 	"github.com/cosignkit/cosignkit/internal/limits"
 )
 
@@ -23,17 +22,19 @@ import (
 // are required; of each pair only one may be given.
 type Identity struct {
 	// Subject is the certificate's subject alternative name: an email address
-	// such as name@example.com, or a URI such as that of a workflow. It must be
-	// equal, byte for byte.
+	// such as name@example.com, a URI such as that of a workflow, or a name of
+	// Fulcio's own kind (extension 1.3.6.1.4.1.57264.1.7). It must be equal,
+	// byte for byte. Certificates with several names are refused.
 	Subject string
 	// SubjectRegexp must match the whole of the subject. It has Go's RE2 syntax
 	// (package regexp) and is anchored at both ends: it matches as
-	// ^(?:SubjectRegexp)$ does.
+	// ^(?:SubjectRegexp)$ does. Unlike for cosign, ^https://github.com/org/ is
+	// no prefix: write https://github\.com/org/.*
 	SubjectRegexp string
 
 	// Issuer is the URL of the OpenID Connect issuer that the certificate names
-	// (Fulcio's extension 1.3.6.1.4.1.57264.1.8, or 1.1 in old certificates).
-	// It must be equal, byte for byte.
+	// (Fulcio's extension 1.3.6.1.4.1.57264.1.8, or 1.1; they must agree where
+	// both are there). It must be equal, byte for byte.
 	Issuer string
 	// IssuerRegexp must match the whole of the issuer, as SubjectRegexp does.
 	IssuerRegexp string
@@ -44,7 +45,8 @@ type Identity struct {
 }
 
 // GitHubWorkflow is what a Fulcio certificate says of a GitHub Actions workflow
-// (extensions 1.3.6.1.4.1.57264.1.2 to 1.6).
+// (extensions 1.3.6.1.4.1.57264.1.2 to 1.6, which Fulcio still issues beside the
+// ones that are for all systems).
 type GitHubWorkflow struct {
 	// Trigger is the event that started the workflow, such as push.
 	Trigger string `json:"trigger,omitempty"`
@@ -99,24 +101,22 @@ func (i Identity) compile() (sgverify.CertificateIdentity, error) {
 	return sgverify.NewCertificateIdentity(sanMatcher, issuerMatcher, i.GitHub.extensions())
 }
 
-// Check returns an error unless certificate was issued to the identity. It only
-// reads the certificate, and verifies nothing.
-func (i Identity) Check(c *x509.Certificate) error {
+// Match returns an error, of no family, unless the names in a certificate are
+// those of the identity. It verifies nothing: anybody can make a certificate
+// with any names.
+func (i Identity) Match(unverified *x509.Certificate) error {
 	compiled, err := i.compile()
 	if err != nil {
-		return fault.New(ErrMisconfigured, "check identity", "", "", err)
+		return err
 	}
-	var summary certificate.Summary
-	if err = checkNames(c); err == nil {
-		summary, err = certificate.SummarizeCertificate(c)
+	if err := checkNames(unverified); err != nil {
+		return err
 	}
-	if err == nil {
-		err = compiled.Verify(summary)
-	}
+	summary, err := certificate.SummarizeCertificate(unverified)
 	if err != nil {
-		return fault.New(ErrRejected, "check identity", "", "", err)
+		return err
 	}
-	return nil
+	return compiled.Verify(summary)
 }
 
 // anchor makes a pattern that matches the whole of a text or nothing. The
@@ -191,8 +191,8 @@ func checkNames(c *x509.Certificate) error {
 	return nil
 }
 
-// Signer is who a verified Fulcio certificate was issued to.
-type Signer struct {
+// CertificateIdentity is who a verified Fulcio certificate was issued to.
+type CertificateIdentity struct {
 	// Subject is the certificate's subject alternative name.
 	Subject string `json:"subject"`
 	// Issuer is the OpenID Connect issuer that vouched for it.
@@ -201,8 +201,8 @@ type Signer struct {
 	GitHub GitHubWorkflow `json:"github,omitzero"`
 }
 
-func signerOf(s *certificate.Summary) *Signer {
-	return &Signer{
+func signerOf(s *certificate.Summary) *CertificateIdentity {
+	return &CertificateIdentity{
 		Subject: s.SubjectAlternativeName,
 		Issuer:  s.Issuer,
 		GitHub: GitHubWorkflow{

@@ -95,8 +95,8 @@ func TestSubjects(t *testing.T) {
 				a.named(test.san)
 				switch test.why {
 				case "ok":
-					if s := a.accepted(t); s.Signer.Subject != test.policy || s.Signer.Issuer != theIssuer {
-						t.Errorf("signed by %+v", s.Signer)
+					if s := a.accepted(t); s.Identity.Subject != test.policy || s.Identity.Issuer != theIssuer {
+						t.Errorf("signed by %+v", s.Identity)
 					}
 				case "":
 					a.rejected(t, "signed by")
@@ -316,8 +316,8 @@ func TestGitHubWorkflows(t *testing.T) {
 	runTrials(t, trials)
 
 	a := newAttempt(signing.Bundle)
-	if s := a.accepted(t); s.Signer.GitHub != theWorkflow {
-		t.Errorf("workflow is %+v", s.Signer.GitHub)
+	if s := a.accepted(t); s.Identity.GitHub != theWorkflow {
+		t.Errorf("workflow is %+v", s.Identity.GitHub)
 	}
 }
 

@@ -248,12 +248,12 @@ func TestTimestampThatNobodyAskedFor(t *testing.T) {
 	for _, form := range forms {
 		a := newAttempt(form)
 		a.stamps = []stamp{{foreign.tsa, noon}}
-		if s := a.accepted(t); len(s.Timestamps) != 1 || s.Timestamps[0].Source != verify.SourceTransparencyLog || !s.Timestamps[0].Time.Equal(noon) {
+		if s := a.accepted(t); len(s.Timestamps) != 1 || s.Timestamps[0].Source != verify.TimestampFromLog || !s.Timestamps[0].Time.Equal(noon) {
 			t.Errorf("%s: timestamps are %+v", form, s.Timestamps)
 		}
 		a = newAttempt(form)
 		stampedOnly(a)
-		if s := a.accepted(t); s.Timestamps[0].Source != verify.SourceTimestampAuthority || s.Timestamps[0].URI != ours.tsa.uri {
+		if s := a.accepted(t); s.Timestamps[0].Source != verify.TimestampFromAuthority || s.Timestamps[0].URI != ours.tsa.uri {
 			t.Errorf("%s: timestamps are %+v", form, s.Timestamps)
 		}
 	}

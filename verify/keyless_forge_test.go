@@ -370,7 +370,7 @@ func (a *attempt) accepted(t testing.TB) verify.Signature {
 		t.Fatal(err)
 	}
 	s := result.Signatures[0]
-	if !result.Accepted || s.Err != nil || (s.Signer == nil) == (s.KeyID == "") {
+	if !result.Accepted || s.Err != nil || (s.Identity == nil) == (s.KeyID == "") {
 		t.Errorf("accepted is %t, signature is %+v", result.Accepted, s)
 	}
 	return s

@@ -234,14 +234,27 @@ func (v *validated) lacks(r *TrustedRoot) error {
 		return errors.New("the trusted root has no certificate transparency log")
 	case !v.ignoreLog && len(m.RekorLogs()) < v.logThreshold:
 		return fmt.Errorf("the trusted root has %d transparency logs, want %d", len(m.RekorLogs()), v.logThreshold)
-	case len(m.TimestampingAuthorities()) < v.timestampThreshold:
-		return fmt.Errorf("the trusted root has %d timestamp authorities, want %d",
-			len(m.TimestampingAuthorities()), v.timestampThreshold)
+	case authoritiesOf(m) < v.timestampThreshold:
+		return fmt.Errorf("the trusted root has %d timestamp authorities, want %d", authoritiesOf(m), v.timestampThreshold)
 	case len(v.identities) > 0 && v.ignoreLog && len(m.RekorLogs())+len(m.TimestampingAuthorities()) == 0:
 		return errors.New("the trusted root has no timestamp authority, and certificates are only good at a time that one vouches for")
 	default:
 		return nil
 	}
+}
+
+// authoritiesOf counts timestamp authorities as a threshold does: those of one URI
+// are one, with several certificates.
+func authoritiesOf(m root.TrustedMaterial) int {
+	seen := map[string]bool{}
+	for i, authority := range m.TimestampingAuthorities() {
+		uri := fmt.Sprint(i)
+		if a, ok := authority.(*root.SigstoreTimestampingAuthority); ok {
+			uri = a.URI
+		}
+		seen[uri] = true
+	}
+	return len(seen)
 }
 
 // warn logs what is insecure.

@@ -117,8 +117,8 @@ func TestPublicGoodKeyless(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := result.Signatures[0]
-			if s.Signer == nil || s.Signer.Subject != who.Subject || s.Signer.Issuer != who.Issuer {
-				t.Errorf("signed by %+v", s.Signer)
+			if s.Identity == nil || s.Identity.Subject != who.Subject || s.Identity.Issuer != who.Issuer {
+				t.Errorf("signed by %+v", s.Identity)
 			}
 			if len(s.Timestamps) != 1 || s.Timestamps[0].Time.Unix() != 1674247893 {
 				t.Errorf("timestamps are %+v", s.Timestamps)

@@ -50,9 +50,9 @@ type Signature struct {
 	// and the hexadecimal SHA-256 of its PKIX DER form. It and Claims are also
 	// set when a later check failed: look at Err first.
 	KeyID string
-	// Signer is who the certificate was issued to, for a signature that was
+	// Identity is who the certificate was issued to, for a signature that was
 	// made with one.
-	Signer *Signer
+	Identity *CertificateIdentity
 	// Timestamps are the times at which authorities that the policy trusts say
 	// that the signature existed. A signature with a key has some only if the
 	// policy asks for them.
@@ -76,11 +76,11 @@ type TimestampSource string
 
 // The authorities.
 const (
-	// SourceTransparencyLog is the time at which a log took an entry, by its
+	// TimestampFromLog is the time at which a log took an entry, by its
 	// signed entry timestamp.
-	SourceTransparencyLog TimestampSource = "transparency log"
-	// SourceTimestampAuthority is an RFC 3161 timestamp.
-	SourceTimestampAuthority TimestampSource = "timestamp authority"
+	TimestampFromLog TimestampSource = "transparency log"
+	// TimestampFromAuthority is an RFC 3161 timestamp.
+	TimestampFromAuthority TimestampSource = "timestamp authority"
 )
 
 // Claims are what a verified signature says about the image beside its digest.
@@ -112,21 +112,21 @@ func (r *Result) Pinned() (string, error) {
 // MarshalJSON renders the result, reasons as strings.
 func (r Result) MarshalJSON() ([]byte, error) {
 	type signature struct {
-		Form        Form              `json:"form,omitempty"`
-		Origin      Origin            `json:"origin"`
-		Passed      bool              `json:"passed"`
-		Reason      string            `json:"reason,omitempty"`
-		KeyID       string            `json:"keyID,omitempty"`
-		Signer      *Signer           `json:"signer,omitempty"`
-		Timestamps  []Timestamp       `json:"timestamps,omitempty"`
-		Repository  string            `json:"repository,omitempty"`
-		Annotations map[string]string `json:"annotations,omitempty"`
+		Form        Form                 `json:"form,omitempty"`
+		Origin      Origin               `json:"origin"`
+		Passed      bool                 `json:"passed"`
+		Reason      string               `json:"reason,omitempty"`
+		KeyID       string               `json:"keyID,omitempty"`
+		Identity    *CertificateIdentity `json:"identity,omitempty"`
+		Timestamps  []Timestamp          `json:"timestamps,omitempty"`
+		Repository  string               `json:"repository,omitempty"`
+		Annotations map[string]string    `json:"annotations,omitempty"`
 	}
 	signatures := make([]signature, 0, len(r.Signatures))
 	for _, s := range r.Signatures {
 		out := signature{
 			Form: s.Form, Origin: s.Origin, Passed: s.Err == nil, KeyID: s.KeyID,
-			Signer: s.Signer, Timestamps: s.Timestamps,
+			Identity: s.Identity, Timestamps: s.Timestamps,
 			Repository: s.Claims.Repository, Annotations: s.Claims.Annotations,
 		}
 		if s.Err != nil {

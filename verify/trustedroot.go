@@ -279,10 +279,10 @@ const (
 //	SIGSTORE_CT_LOG_PUBLIC_KEY_FILE  public keys of certificate transparency logs
 //	SIGSTORE_TSA_CERTIFICATE_FILE    certificates of a timestamp authority
 //
-// It returns nil and no error when none is set. A variable that is set and
-// empty, or names what cannot be used, is misconfigured. Unlike cosign, it adds
-// nothing from TUF to those that are set.
-func TrustedRootFromEnvironment() (*TrustedRoot, error) {
+// It reports false when none is set. A variable that is set and empty, or names
+// what cannot be used, is misconfigured. Unlike cosign, it adds nothing from TUF
+// to those that are set.
+func TrustedRootFromEnvironment() (r *TrustedRoot, ok bool, err error) {
 	var p PEMs
 	found := false
 	for _, part := range []struct {
@@ -296,12 +296,13 @@ func TrustedRootFromEnvironment() (*TrustedRoot, error) {
 		found = true
 		b, err := files.Read(path, limits.TrustedRoot, "file")
 		if err != nil {
-			return nil, fault.New(ErrMisconfigured, opOpenRoot, part.name, "", err)
+			return nil, false, fault.New(ErrMisconfigured, opOpenRoot, part.name, "", err)
 		}
 		*part.to = b
 	}
 	if !found {
-		return nil, nil
+		return nil, false, nil
 	}
-	return ParsePEMs(p)
+	r, err = ParsePEMs(p)
+	return r, err == nil, err
 }

@@ -33,8 +33,8 @@ import (
 	"github.com/cosignkit/cosignkit/verify"
 )
 
-// rootParts are the certificates and keys of a Sigstore of our own, in PEM.
-var rootParts = func() (p struct{ root, intermediate, leaf, otherRoot, key, otherKey, exchangeKey, smallKey []byte }) {
+// pemParts are the certificates and keys of a Sigstore of our own, in PEM.
+var pemParts = func() (p struct{ root, intermediate, leaf, otherRoot, key, otherKey, exchangeKey, smallKey []byte }) {
 	var serial int64
 	newKey := func(curve elliptic.Curve) *ecdsa.PrivateKey {
 		key, err := ecdsa.GenerateKey(curve, rand.Reader)
@@ -98,9 +98,9 @@ func join(all ...[]byte) []byte { return slices.Concat(all...) }
 func TestParsePEMs(t *testing.T) {
 	t.Parallel()
 	junk, large := []byte("junk"), bytes.Repeat([]byte(" "), 1<<20)
-	damaged := bytes.Replace(rootParts.root, []byte("\nMII"), []byte("\n!!!"), 1)
-	if bytes.Equal(damaged, rootParts.root) {
-		damaged = bytes.Replace(rootParts.root, []byte("\nM"), []byte("\n!"), 1)
+	damaged := bytes.Replace(pemParts.root, []byte("\nMII"), []byte("\n!!!"), 1)
+	if bytes.Equal(damaged, pemParts.root) {
+		damaged = bytes.Replace(pemParts.root, []byte("\nM"), []byte("\n!"), 1)
 	}
 	for name, test := range map[string]struct {
 		pems                verify.PEMs
@@ -109,44 +109,44 @@ func TestParsePEMs(t *testing.T) {
 	}{
 		"nothing": {reason: "no certificate and no key"},
 		"all": {
-			pems: verify.PEMs{Fulcio: rootParts.root, Rekor: rootParts.key, CTLog: rootParts.otherKey, Timestamp: join(rootParts.leaf, rootParts.intermediate, rootParts.root)},
+			pems: verify.PEMs{Fulcio: pemParts.root, Rekor: pemParts.key, CTLog: pemParts.otherKey, Timestamp: join(pemParts.leaf, pemParts.intermediate, pemParts.root)},
 			cas:  1, logs: 1, cts: 1, tsa: 1,
 		},
-		"a root and an intermediate": {pems: verify.PEMs{Fulcio: join(rootParts.root, rootParts.intermediate)}, cas: 1},
-		"in the other order":         {pems: verify.PEMs{Fulcio: join(rootParts.intermediate, rootParts.root)}, cas: 1},
-		"two roots":                  {pems: verify.PEMs{Fulcio: join(rootParts.root, rootParts.intermediate, rootParts.otherRoot)}, cas: 2},
-		"with comments":              {pems: verify.PEMs{Fulcio: join([]byte("# old\n"), rootParts.root, []byte("\n# new\n\n"), rootParts.otherRoot, []byte("\n \n"))}, cas: 2},
-		"with other ends of lines":   {pems: verify.PEMs{Fulcio: bytes.ReplaceAll(rootParts.root, []byte("\n"), []byte("\r\n"))}, cas: 1},
-		"no root":                    {pems: verify.PEMs{Fulcio: rootParts.intermediate}, reason: "Fulcio: no root certificate, only intermediates"},
-		"a leaf as an authority":     {pems: verify.PEMs{Fulcio: join(rootParts.root, rootParts.leaf)}, reason: "is not a certificate authority"},
-		"a key as an authority":      {pems: verify.PEMs{Fulcio: rootParts.key}, reason: "Fulcio: "},
+		"a root and an intermediate": {pems: verify.PEMs{Fulcio: join(pemParts.root, pemParts.intermediate)}, cas: 1},
+		"in the other order":         {pems: verify.PEMs{Fulcio: join(pemParts.intermediate, pemParts.root)}, cas: 1},
+		"two roots":                  {pems: verify.PEMs{Fulcio: join(pemParts.root, pemParts.intermediate, pemParts.otherRoot)}, cas: 2},
+		"with comments":              {pems: verify.PEMs{Fulcio: join([]byte("# old\n"), pemParts.root, []byte("\n# new\n\n"), pemParts.otherRoot, []byte("\n \n"))}, cas: 2},
+		"with other ends of lines":   {pems: verify.PEMs{Fulcio: bytes.ReplaceAll(pemParts.root, []byte("\n"), []byte("\r\n"))}, cas: 1},
+		"no root":                    {pems: verify.PEMs{Fulcio: pemParts.intermediate}, reason: "Fulcio: no root certificate, only intermediates"},
+		"a leaf as an authority":     {pems: verify.PEMs{Fulcio: join(pemParts.root, pemParts.leaf)}, reason: "is not a certificate authority"},
+		"a key as an authority":      {pems: verify.PEMs{Fulcio: pemParts.key}, reason: "Fulcio: "},
 		"white space":                {pems: verify.PEMs{Fulcio: []byte(" \n")}, reason: "Fulcio: not a certificate in PEM"},
 		"junk":                       {pems: verify.PEMs{Fulcio: junk}, reason: "Fulcio: not a certificate in PEM"},
-		"junk after it":              {pems: verify.PEMs{Fulcio: join(rootParts.root, junk)}, reason: "Fulcio: not a certificate in PEM"},
-		"cut short":                  {pems: verify.PEMs{Fulcio: join(rootParts.root, rootParts.otherRoot[:100])}, reason: "Fulcio: "},
-		"damaged, then another":      {pems: verify.PEMs{Fulcio: join(damaged, rootParts.otherRoot)}, reason: "Fulcio: a certificate in PEM is damaged"},
+		"junk after it":              {pems: verify.PEMs{Fulcio: join(pemParts.root, junk)}, reason: "Fulcio: not a certificate in PEM"},
+		"cut short":                  {pems: verify.PEMs{Fulcio: join(pemParts.root, pemParts.otherRoot[:100])}, reason: "Fulcio: "},
+		"damaged, then another":      {pems: verify.PEMs{Fulcio: join(damaged, pemParts.otherRoot)}, reason: "Fulcio: a certificate in PEM is damaged"},
 		"not DER":                    {pems: verify.PEMs{Fulcio: inPEM("CERTIFICATE", junk)}, reason: "Fulcio: "},
-		"large":                      {pems: verify.PEMs{Fulcio: join(rootParts.root, large)}, reason: "Fulcio: limit exceeded"},
+		"large":                      {pems: verify.PEMs{Fulcio: join(pemParts.root, large)}, reason: "Fulcio: limit exceeded"},
 
-		"two logs":            {pems: verify.PEMs{Rekor: join(rootParts.key, rootParts.otherKey), CTLog: rootParts.key}, logs: 2, cts: 1},
-		"a log twice":         {pems: verify.PEMs{Rekor: join(rootParts.key, rootParts.key)}, logs: 1},
+		"two logs":            {pems: verify.PEMs{Rekor: join(pemParts.key, pemParts.otherKey), CTLog: pemParts.key}, logs: 2, cts: 1},
+		"a log twice":         {pems: verify.PEMs{Rekor: join(pemParts.key, pemParts.key)}, logs: 1},
 		"a log is junk":       {pems: verify.PEMs{Rekor: junk}, reason: "Rekor: not a public key in PEM"},
-		"a log is blank":      {pems: verify.PEMs{Fulcio: rootParts.root, Rekor: []byte("\n")}, reason: "Rekor: not a public key in PEM"},
-		"a log, then junk":    {pems: verify.PEMs{Rekor: join(rootParts.key, junk)}, reason: "Rekor: not a public key in PEM"},
-		"a log is a root":     {pems: verify.PEMs{Rekor: rootParts.root}, reason: "Rekor: "},
-		"a log of P-224":      {pems: verify.PEMs{Rekor: rootParts.smallKey}, reason: "Rekor: curve P-224 is not supported"},
-		"a log of X25519":     {pems: verify.PEMs{CTLog: rootParts.exchangeKey}, reason: "certificate transparency log: keys of type"},
-		"a log is large":      {pems: verify.PEMs{Rekor: join(rootParts.key, large)}, reason: "Rekor: limit exceeded"},
-		"a CT log is damaged": {pems: verify.PEMs{CTLog: bytes.Replace(rootParts.key, []byte("\nM"), []byte("\n!"), 1)}, reason: "certificate transparency log: "},
+		"a log is blank":      {pems: verify.PEMs{Fulcio: pemParts.root, Rekor: []byte("\n")}, reason: "Rekor: not a public key in PEM"},
+		"a log, then junk":    {pems: verify.PEMs{Rekor: join(pemParts.key, junk)}, reason: "Rekor: not a public key in PEM"},
+		"a log is a root":     {pems: verify.PEMs{Rekor: pemParts.root}, reason: "Rekor: "},
+		"a log of P-224":      {pems: verify.PEMs{Rekor: pemParts.smallKey}, reason: "Rekor: curve P-224 is not supported"},
+		"a log of X25519":     {pems: verify.PEMs{CTLog: pemParts.exchangeKey}, reason: "certificate transparency log: keys of type"},
+		"a log is large":      {pems: verify.PEMs{Rekor: join(pemParts.key, large)}, reason: "Rekor: limit exceeded"},
+		"a CT log is damaged": {pems: verify.PEMs{CTLog: bytes.Replace(pemParts.key, []byte("\nM"), []byte("\n!"), 1)}, reason: "certificate transparency log: "},
 
-		"no intermediate":             {pems: verify.PEMs{Timestamp: join(rootParts.leaf, rootParts.root)}, tsa: 1},
-		"the root first":              {pems: verify.PEMs{Timestamp: join(rootParts.root, rootParts.intermediate, rootParts.leaf)}, reason: "timestamp authority: want the authority's certificate first"},
-		"the intermediate last":       {pems: verify.PEMs{Timestamp: join(rootParts.leaf, rootParts.root, rootParts.intermediate)}, reason: "timestamp authority: want"},
-		"an authority without a root": {pems: verify.PEMs{Timestamp: rootParts.leaf}, reason: "timestamp authority: want"},
-		"a root without an authority": {pems: verify.PEMs{Timestamp: rootParts.root}, reason: "timestamp authority: want"},
-		"no certificate of its own":   {pems: verify.PEMs{Timestamp: join(rootParts.intermediate, rootParts.root)}, reason: "timestamp authority: want"},
+		"no intermediate":             {pems: verify.PEMs{Timestamp: join(pemParts.leaf, pemParts.root)}, tsa: 1},
+		"the root first":              {pems: verify.PEMs{Timestamp: join(pemParts.root, pemParts.intermediate, pemParts.leaf)}, reason: "timestamp authority: want the authority's certificate first"},
+		"the intermediate last":       {pems: verify.PEMs{Timestamp: join(pemParts.leaf, pemParts.root, pemParts.intermediate)}, reason: "timestamp authority: want"},
+		"an authority without a root": {pems: verify.PEMs{Timestamp: pemParts.leaf}, reason: "timestamp authority: want"},
+		"a root without an authority": {pems: verify.PEMs{Timestamp: pemParts.root}, reason: "timestamp authority: want"},
+		"no certificate of its own":   {pems: verify.PEMs{Timestamp: join(pemParts.intermediate, pemParts.root)}, reason: "timestamp authority: want"},
 		"an authority is junk":        {pems: verify.PEMs{Timestamp: junk}, reason: "timestamp authority: not a certificate in PEM"},
-		"an authority is large":       {pems: verify.PEMs{Timestamp: join(rootParts.leaf, rootParts.root, large)}, reason: "timestamp authority: limit exceeded"},
+		"an authority is large":       {pems: verify.PEMs{Timestamp: join(pemParts.leaf, pemParts.root, large)}, reason: "timestamp authority: limit exceeded"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -184,7 +184,7 @@ func wantMisconfigured(t *testing.T, trusted *verify.TrustedRoot, err error, rea
 	}
 }
 
-// publicPEMs are the rootParts of the public instance's root.
+// publicPEMs are the parts of the public instance's root.
 func publicPEMs(t *testing.T) verify.PEMs {
 	t.Helper()
 	m := publicRoot(t).Material()
@@ -218,14 +218,14 @@ func TestParsePEMsVerifies(t *testing.T) {
 		change func(*verify.PEMs)
 		want   error
 	}{
-		"all rootParts": {change: func(*verify.PEMs) {}},
+		"all parts": {change: func(*verify.PEMs) {}},
 		// Who is not there vouches for nothing.
 		"no authority":      {func(p *verify.PEMs) { p.Fulcio = nil }, verify.ErrMisconfigured},
-		"another authority": {func(p *verify.PEMs) { p.Fulcio = rootParts.root }, verify.ErrRejected},
+		"another authority": {func(p *verify.PEMs) { p.Fulcio = pemParts.root }, verify.ErrRejected},
 		"no log":            {func(p *verify.PEMs) { p.Rekor = nil }, verify.ErrMisconfigured},
-		"another log":       {func(p *verify.PEMs) { p.Rekor = rootParts.key }, verify.ErrRejected},
+		"another log":       {func(p *verify.PEMs) { p.Rekor = pemParts.key }, verify.ErrRejected},
 		"no CT log":         {func(p *verify.PEMs) { p.CTLog = nil }, verify.ErrMisconfigured},
-		"another CT log":    {func(p *verify.PEMs) { p.CTLog = rootParts.key }, verify.ErrRejected},
+		"another CT log":    {func(p *verify.PEMs) { p.CTLog = pemParts.key }, verify.ErrRejected},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -270,8 +270,8 @@ func TestTrustedRootFromEnvironment(t *testing.T) {
 		writeFile(t, path, content)
 		return path
 	}
-	rootFile, keyFile := file("root.pem", rootParts.root), file("key.pem", rootParts.key)
-	chainFile := file("chain.pem", join(rootParts.leaf, rootParts.intermediate, rootParts.root))
+	rootFile, keyFile := file("root.pem", pemParts.root), file("key.pem", pemParts.key)
+	chainFile := file("chain.pem", join(pemParts.leaf, pemParts.intermediate, pemParts.root))
 	empty, junk, huge := file("empty", nil), file("junk", []byte("junk")), file("huge", make([]byte, 1<<20+1))
 	for name, test := range map[string]struct {
 		set     map[string]string
@@ -297,13 +297,13 @@ func TestTrustedRootFromEnvironment(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			setEnvironment(t, names, test.set)
-			trusted, err := verify.TrustedRootFromEnvironment()
+			trusted, ok, err := verify.TrustedRootFromEnvironment()
 			switch {
 			case test.reason != "":
 				wantMisconfigured(t, trusted, err, test.reason)
 			case err != nil:
 				t.Error(err)
-			case test.nothing != (trusted == nil):
+			case test.nothing != (trusted == nil) || test.nothing == ok:
 				t.Errorf("root is %v", trusted)
 			case trusted != nil:
 				m := trusted.Material()

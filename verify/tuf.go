@@ -30,11 +30,13 @@ import (
 // instance.
 type TUFConfig struct {
 	// Mirror is the URL of the TUF repository. Empty means
-	// https://tuf-repo-cdn.sigstore.dev. Metadata is signed, so http will do.
+	// https://tuf-repo-cdn.sigstore.dev. Metadata is signed, so over plain HTTP
+	// it can be withheld until it expires, and not be changed.
 	Mirror string
 
-	// InitialRoot is the root metadata from which trust starts, root.json. Nil
-	// means that of Sigstore's public instance, which is embedded.
+	// InitialRoot is the root metadata from which trust starts, root.json.
+	// Required with a Mirror; for one of Sigstore's public instance it is
+	// [PublicInitialRoot], which is also what nil means without a Mirror.
 	InitialRoot []byte
 
 	// CacheDir keeps what was fetched, for several repositories and in the
@@ -51,13 +53,18 @@ type TUFConfig struct {
 	Logger *slog.Logger
 }
 
+// PublicInitialRoot returns the root metadata of Sigstore's public instance from
+// which trust starts, which is embedded.
+func PublicInitialRoot() []byte { return tuf.DefaultRoot() }
+
 // TUFConfigFromEnvironment is the TUFConfig that these variables ask for:
 //
 //	TUF_MIRROR     URL of the repository
 //	TUF_ROOT       directory of the cache
 //	TUF_ROOT_JSON  path of the root metadata from which trust starts
 //
-// A variable that is set and empty is misconfigured.
+// A variable that is set and empty is misconfigured. The mirror that cosign
+// initialize remembers in its cache is not used.
 func TUFConfigFromEnvironment() (TUFConfig, error) {
 	var config TUFConfig
 	for _, variable := range []struct {
@@ -137,11 +144,15 @@ func NewTUF(config TUFConfig) (*TUF, error) {
 	if config.Mirror == "" {
 		config.Mirror = tuf.DefaultMirror
 	}
-	if err := checkMirror(config.Mirror); err != nil {
-		return nil, fault.New(ErrMisconfigured, op, "", "mirror", err)
+	if config.InitialRoot == nil && config.Mirror != tuf.DefaultMirror {
+		// Whose repository it is cannot be guessed.
+		return nil, fault.New(ErrMisconfigured, op, "", "", errors.New("a mirror needs the initial root of its repository"))
 	}
 	if config.InitialRoot == nil {
-		config.InitialRoot = tuf.DefaultRoot()
+		config.InitialRoot = PublicInitialRoot()
+	}
+	if err := checkMirror(config.Mirror); err != nil {
+		return nil, fault.New(ErrMisconfigured, op, "", "mirror", err)
 	}
 	config.InitialRoot = bytes.Clone(config.InitialRoot)
 	if len(config.InitialRoot) > limits.TrustedRoot {

@@ -1207,7 +1207,7 @@ func TestTUFInitialRoot(t *testing.T) {
 	wantState(t, m.start(t), "two")
 	for name, initial := range map[string][]byte{
 		"another repository's":   newMirror(t).initial,
-		"of the public instance": nil,
+		"of the public instance": verify.PublicInitialRoot(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -1272,16 +1272,17 @@ func TestNewTUFMisconfigured(t *testing.T) {
 	}
 	parsed["signatures"] = []any{}
 	for name, config := range map[string]verify.TUFConfig{
-		"no URL":              {Mirror: "::"},
-		"no scheme":           {Mirror: "mirror.example"},
-		"no host":             {Mirror: "https:///path"},
-		"opaque":              {Mirror: "https:mirror.example"},
-		"a file":              {Mirror: "file:///srv/tuf"},
-		"another scheme":      {Mirror: "ftp://mirror.example"},
-		"a password":          {Mirror: "https://user:hunter2@mirror.example"},
-		"a bad password":      {Mirror: "https://user:hunter2@mirror.example:x"},
-		"a query":             {Mirror: "https://mirror.example?a=b"},
-		"a fragment":          {Mirror: "https://mirror.example#a"},
+		"no URL":              {Mirror: "::", InitialRoot: initial},
+		"no scheme":           {Mirror: "mirror.example", InitialRoot: initial},
+		"no host":             {Mirror: "https:///path", InitialRoot: initial},
+		"opaque":              {Mirror: "https:mirror.example", InitialRoot: initial},
+		"a file":              {Mirror: "file:///srv/tuf", InitialRoot: initial},
+		"another scheme":      {Mirror: "ftp://mirror.example", InitialRoot: initial},
+		"a password":          {Mirror: "https://user:hunter2@mirror.example", InitialRoot: initial},
+		"a bad password":      {Mirror: "https://user:hunter2@mirror.example:x", InitialRoot: initial},
+		"a query":             {Mirror: "https://mirror.example?a=b", InitialRoot: initial},
+		"a fragment":          {Mirror: "https://mirror.example#a", InitialRoot: initial},
+		"a mirror alone":      {Mirror: "https://mirror.example"},
 		"an empty root":       {InitialRoot: []byte{}},
 		"junk":                {InitialRoot: []byte("junk")},
 		"null":                {InitialRoot: []byte("null")},

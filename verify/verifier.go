@@ -186,7 +186,7 @@ func (v *validated) verifyOne(ctx context.Context, image Image, c Candidate, mat
 	if err == nil {
 		err = v.checkClaims(image, claims)
 	}
-	s.KeyID, s.Signer, s.Timestamps, s.Claims, s.Err = found.key.id, found.signer, found.timestamps, claims, err
+	s.KeyID, s.Identity, s.Timestamps, s.Claims, s.Err = found.key.id, found.signer, found.timestamps, claims, err
 	return s, found.by()
 }
 

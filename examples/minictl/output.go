@@ -114,10 +114,10 @@ func (p *pulled) text() []string {
 
 // signerOf is the identity or the key that made a signature.
 func signerOf(s verify.Signature) string {
-	if s.Signer == nil {
+	if s.Identity == nil {
 		return s.KeyID
 	}
-	return s.Signer.Subject + " (" + s.Signer.Issuer + ")"
+	return s.Identity.Subject + " (" + s.Identity.Issuer + ")"
 }
 
 // verdict is what verify found. As JSON it is the library's own rendering.

@@ -33,8 +33,8 @@ func (t *trustFlags) roots(f *pflag.FlagSet) (verify.TrustedRoots, *verify.TUF, 
 		root, err := verify.LoadTrustedRoot(t.path)
 		return root, nil, err
 	}
-	root, err := verify.TrustedRootFromEnvironment()
-	if err != nil || root != nil {
+	root, ok, err := verify.TrustedRootFromEnvironment()
+	if err != nil || ok {
 		return root, nil, err
 	}
 	config, err := verify.TUFConfigFromEnvironment()
@@ -49,7 +49,7 @@ func (t *trustFlags) roots(f *pflag.FlagSet) (verify.TrustedRoots, *verify.TUF, 
 type serviceFlags struct {
 	trust         trustFlags
 	signingConfig string
-	urls          keyless.URLs
+	urls          keyless.ServiceURLs
 	token         string
 	yes           bool
 }
@@ -90,7 +90,7 @@ func (s *serviceFlags) client(ctx context.Context, a *app, f *pflag.FlagSet) (*k
 }
 
 func (s *serviceFlags) config(ctx context.Context, f *pflag.FlagSet, tuf *verify.TUF) (*keyless.SigningConfig, error) {
-	given := s.urls != keyless.URLs{}
+	given := s.urls != keyless.ServiceURLs{}
 	switch {
 	case given && f.Changed("signing-config"):
 		return nil, usageError{errors.New("--signing-config and the URLs of services exclude each other")}
@@ -114,13 +114,27 @@ func (s *serviceFlags) tokens(a *app, f *pflag.FlagSet, config *keyless.SigningC
 		}
 		return keyless.TokenFile(s.token), nil
 	}
+	ambient := keyless.Ambient(keyless.AmbientConfig{})
+	if !a.interactive() {
+		return ambient, nil
+	}
+	issuer, err := config.OIDCIssuer()
+	if err != nil {
+		return ambient, nil //nolint:nilerr // nowhere to log in
+	}
 	// What opens the browser writes what it likes.
 	browser.Stdout, browser.Stderr = io.Discard, io.Discard
-	return keyless.FirstOf(keyless.Ambient(), keyless.Browser(keyless.BrowserConfig{
-		OIDCClient: keyless.OIDCClient{Issuer: config.OIDCIssuer()},
+	return keyless.FirstOf(ambient, keyless.Browser(keyless.BrowserConfig{
+		OIDCClient: keyless.OIDCClient{Issuer: issuer},
 		Open:       func(_ context.Context, url string) error { return browser.OpenURL(url) },
 		Output:     a.stderr,
 	})), nil
+}
+
+// interactive reports whether a person is there to answer.
+func (a *app) interactive() bool {
+	terminal, ok := a.stdin.(*os.File)
+	return ok && term.IsTerminal(int(terminal.Fd()))
 }
 
 // consent shows what is published, and asks on a terminal.
@@ -128,11 +142,10 @@ func (a *app) consent(ctx context.Context) error {
 	if _, err := io.WriteString(a.stderr, keyless.PublicRecord+"\n"); err != nil {
 		return err
 	}
-	terminal, ok := a.stdin.(*os.File)
-	if !ok || !term.IsTerminal(int(terminal.Fd())) {
+	if !a.interactive() {
 		return usageError{errors.New("nobody agreed to that; --yes does")}
 	}
-	answer, err := a.ask(ctx, terminal, "Do you agree? Type yes: ")
+	answer, err := a.ask(ctx, a.stdin.(*os.File), "Do you agree? Type yes: ")
 	if err != nil {
 		return err
 	}

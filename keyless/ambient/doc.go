@@ -5,7 +5,7 @@
 // the providers of cosign: Buildkite and SPIFFE are linked with this package, and
 // whoever does not import it does not pay for them.
 //
-//	tokens := keyless.Ambient(ambient.Providers())
+//	tokens := keyless.Ambient(keyless.AmbientConfig{More: []keyless.TokenSource{ambient.Providers()}})
 //
 // Google's provider links the SDK of Google's cloud. Programs that want it
 // import it, and [Providers] finds it there, as any other that registers with

@@ -55,8 +55,8 @@ func (k keyFiles) policy(t *testing.T) verify.Policy {
 
 func (k keyFiles) vouches(t *testing.T, s verify.Signature) {
 	t.Helper()
-	if s.KeyID == "" || s.Signer != nil || len(s.Timestamps) > 0 {
-		t.Errorf("key %q, signer %v, timestamps %v; want a key alone", s.KeyID, s.Signer, s.Timestamps)
+	if s.KeyID == "" || s.Identity != nil || len(s.Timestamps) > 0 {
+		t.Errorf("key %q, signer %v, timestamps %v; want a key alone", s.KeyID, s.Identity, s.Timestamps)
 	}
 }
 
@@ -108,11 +108,11 @@ func (k recordedKey) policy(t *testing.T) verify.Policy {
 
 func (k recordedKey) vouches(t *testing.T, s verify.Signature) {
 	t.Helper()
-	if s.KeyID == "" || s.Signer != nil {
-		t.Errorf("key %q, signer %v; want a key", s.KeyID, s.Signer)
+	if s.KeyID == "" || s.Identity != nil {
+		t.Errorf("key %q, signer %v; want a key", s.KeyID, s.Identity)
 	}
 	if k.timestamp {
-		dated(t, s, verify.SourceTimestampAuthority)
+		dated(t, s, verify.TimestampFromAuthority)
 	}
 }
 
@@ -191,18 +191,18 @@ func (c certified) policy(t *testing.T) verify.Policy {
 
 func (c certified) vouches(t *testing.T, s verify.Signature) {
 	t.Helper()
-	if s.Signer == nil || s.KeyID != "" {
-		t.Fatalf("key %q, signer %v; want an identity", s.KeyID, s.Signer)
+	if s.Identity == nil || s.KeyID != "" {
+		t.Fatalf("key %q, signer %v; want an identity", s.KeyID, s.Identity)
 	}
-	want := verify.Signer{Subject: c.identity.Subject, Issuer: c.identity.Issuer, GitHub: c.identity.GitHub}
-	if c.identity.SubjectRegexp == "" && *s.Signer != want {
-		t.Errorf("signed by %+v, want %+v", *s.Signer, want)
+	want := verify.CertificateIdentity{Subject: c.identity.Subject, Issuer: c.identity.Issuer, GitHub: c.identity.GitHub}
+	if c.identity.SubjectRegexp == "" && *s.Identity != want {
+		t.Errorf("signed by %+v, want %+v", *s.Identity, want)
 	}
 	if c.timestamp {
-		dated(t, s, verify.SourceTimestampAuthority)
+		dated(t, s, verify.TimestampFromAuthority)
 	}
 	if c.rekor == 1 {
-		dated(t, s, verify.SourceTransparencyLog)
+		dated(t, s, verify.TimestampFromLog)
 	}
 }
 
@@ -257,7 +257,7 @@ func (a inActions) signer(t *testing.T) signing.Signer {
 	for name, value := range actionsVariables() {
 		t.Setenv(name, value)
 	}
-	signer, err := keyless.NewSigner(a.client(t), keyless.SignerConfig{Tokens: keyless.Ambient()})
+	signer, err := keyless.NewSigner(a.client(t), keyless.SignerConfig{Tokens: keyless.Ambient(keyless.AmbientConfig{})})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -120,7 +120,7 @@ func (o origin) roots(t *testing.T) verify.TrustedRoots {
 			for name, path := range pemFiles() {
 				t.Setenv(name, path)
 			}
-			roots, err = verify.TrustedRootFromEnvironment()
+			roots, _, err = verify.TrustedRootFromEnvironment()
 		case fromTUF:
 			roots = o.tuf(t)
 		default:
@@ -199,7 +199,7 @@ func (s services) config(t *testing.T) (*keyless.SigningConfig, error) {
 	t.Helper()
 	switch s.origin {
 	case fromPEMs:
-		urls := keyless.URLs{Fulcio: stack.Fulcio, Rekor: s.rekorURL(), RekorVersion: s.rekor}
+		urls := keyless.ServiceURLs{Fulcio: stack.Fulcio, Rekor: s.rekorURL(), RekorVersion: s.rekor}
 		if s.timestamp {
 			urls.Timestamp = stack.Timestamp
 		}
