@@ -11,6 +11,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -63,11 +66,30 @@ func startRekorV2(ctx context.Context, dir string) (*tlog, error) {
 	}
 	go posix.Execute()
 
-	url := "http://" + net.JoinHostPort(loopback, ports[0])
-	if err := wait(ctx, url+"/healthz"); err != nil {
+	server := "http://" + net.JoinHostPort(loopback, ports[0])
+	if err := wait(ctx, server+"/healthz"); err != nil {
 		return nil, fmt.Errorf("rekor v2: %w", err)
 	}
-	return &tlog{url: url, key: public, id: id, signs: crypto.SHA512}, nil
+	front, err := serve(ctx, withTiles(server, filepath.Join(dir, "rekorv2")))
+	if err != nil {
+		return nil, err
+	}
+	return &tlog{url: front, key: public, id: id, signs: crypto.SHA512}, nil
+}
+
+// withTiles serves the checkpoint and the tiles of the log from its files, as what
+// stands in front of a log does, and leaves the rest to the server.
+func withTiles(server, dir string) http.Handler {
+	address, err := url.Parse(server)
+	if err != nil {
+		panic(err) // It was made here.
+	}
+	files := http.StripPrefix("/api/v2", http.FileServer(http.Dir(dir)))
+	mux := http.NewServeMux()
+	mux.Handle("/", httputil.NewSingleHostReverseProxy(address))
+	mux.Handle("GET /api/v2/checkpoint", files)
+	mux.Handle("GET /api/v2/tile/", files)
+	return mux
 }
 
 // wait waits until url answers.
