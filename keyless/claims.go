@@ -131,7 +131,7 @@ func parseToken(token string) (claims, error) {
 // decodePart decodes one JSON object. Errors do not quote it.
 func decodePart(part string) (map[string]any, error) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(part)
-	if err != nil {
+	if err != nil || strings.ContainsAny(part, "\r\n") { // which Go's decoder skips
 		return nil, errors.New("not base64url without padding")
 	}
 	decoder := json.NewDecoder(bytes.NewReader(b))

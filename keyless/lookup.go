@@ -9,7 +9,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -77,12 +76,7 @@ func NewLogLookup(config LogLookupConfig) (*LogLookup, error) {
 }
 
 // Lookup implements verify.LogLookup.
-func (l *LogLookup) Lookup(ctx context.Context, b *protobundle.Bundle, key crypto.PublicKey) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fault.New(verify.ErrInconclusive, opLookup, "", "", fmt.Errorf("panic in a reply: %.256v", r))
-		}
-	}()
+func (l *LogLookup) Lookup(ctx context.Context, b *protobundle.Bundle, key crypto.PublicKey) error {
 	logs, err := l.client.config.SigningConfig.logs(time.Now(), []uint32{1})
 	if err != nil {
 		return fault.New(verify.ErrMisconfigured, opLookup, "", "", err)
@@ -90,7 +84,7 @@ func (l *LogLookup) Lookup(ctx context.Context, b *protobundle.Bundle, key crypt
 	ctx, cancel := l.client.budget(ctx)
 	defer cancel()
 	for _, log := range logs {
-		if err := l.ask(ctx, log.URL, b, key); err != nil {
+		if err := guard(func() error { return l.ask(ctx, log.URL, b, key) }); err != nil {
 			return fault.New(verify.ErrInconclusive, opLookup, log.URL, "", err)
 		}
 	}

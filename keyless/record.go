@@ -45,13 +45,7 @@ func (c *Client) CanRecord(form signing.Form, key crypto.PublicKey) error {
 // Record implements signing.Log: it has the timestamp authorities and the
 // transparency logs of the signing config record the signature in bundle, and
 // verifies what they return against the trusted root and the signature.
-func (c *Client) Record(ctx context.Context, b *protobundle.Bundle, key crypto.PublicKey) (err error) {
-	defer func() {
-		// The clients of the services parse what those return.
-		if r := recover(); r != nil {
-			err = fault.New(verify.ErrInconclusive, opRecord, "", "", fmt.Errorf("panic in a reply: %.256v", r))
-		}
-	}()
+func (c *Client) Record(ctx context.Context, b *protobundle.Bundle, key crypto.PublicKey) error {
 	material := b.GetVerificationMaterial()
 	logs, authorities, err := c.services(b.GetMessageSignature() != nil, key, material.GetCertificate() != nil)
 	if err != nil {
@@ -64,19 +58,30 @@ func (c *Client) Record(ctx context.Context, b *protobundle.Bundle, key crypto.P
 	ctx, cancel := c.budget(ctx)
 	defer cancel()
 	for _, authority := range authorities {
-		if err := c.stamp(ctx, authority, b); err != nil {
+		if err := guard(func() error { return c.stamp(ctx, authority, b) }); err != nil {
 			return fault.New(verify.ErrInconclusive, opRecord, authority.URL, "timestamp authority", err)
 		}
 	}
 	for _, log := range logs {
-		if err := c.enter(ctx, log, b, key, trusted); err != nil {
+		if err := guard(func() error { return c.enter(ctx, log, b, key, trusted) }); err != nil {
 			return fault.New(verify.ErrInconclusive, opRecord, log.URL, "transparency log", err)
 		}
 	}
-	if err := verifyRecord(b, key, trusted, len(logs), len(authorities)); err != nil {
+	if err := guard(func() error { return verifyRecord(b, key, trusted, len(logs), len(authorities)) }); err != nil {
 		return fault.New(verify.ErrInconclusive, opRecord, "", "check of what was recorded", describe(err))
 	}
 	return nil
+}
+
+// guard makes an error of a panic: the clients of the services parse what those
+// return.
+func guard(ask func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic in a reply: %.256v", r)
+		}
+	}()
+	return ask()
 }
 
 // services selects those that record one signature.

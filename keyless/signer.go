@@ -11,7 +11,6 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -218,11 +217,6 @@ const opCertificate = "request certificate"
 
 // askFulcio requests a certificate for key by Fulcio's API v2.
 func (c *Client) askFulcio(ctx context.Context, token string, key *ecdsa.PrivateKey) (der []byte, address string, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("panic in a reply: %.256v", r)
-		}
-	}()
 	if address, err = c.config.SigningConfig.fulcio(time.Now()); err != nil {
 		return nil, "", err
 	}
@@ -237,7 +231,10 @@ func (c *Client) askFulcio(ctx context.Context, token string, key *ecdsa.Private
 	defer cancel()
 	t := c.transport(ctx)
 	fulcio := sign.NewFulcio(&sign.FulcioOptions{BaseURL: address, Transport: t, Timeout: -1})
-	der, err = fulcio.GetCertificate(ctx, pair, &sign.CertificateProviderOptions{IDToken: token})
+	err = guard(func() (err error) {
+		der, err = fulcio.GetCertificate(ctx, pair, &sign.CertificateProviderOptions{IDToken: token})
+		return err
+	})
 	if err != nil {
 		return nil, address, t.explain(ctx, withoutToken(err, token))
 	}

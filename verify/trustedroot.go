@@ -140,10 +140,10 @@ func (p PEMs) parse() (*pemMaterial, error) {
 	m := &pemMaterial{}
 	var err error
 	if m.cas, err = authorities(p.Fulcio); err != nil {
-		return nil, fmt.Errorf("Fulcio: %w", err)
+		return nil, fmt.Errorf("certificates of Fulcio: %w", err)
 	}
 	if m.logs, err = logs(p.Rekor); err != nil {
-		return nil, fmt.Errorf("Rekor: %w", err)
+		return nil, fmt.Errorf("keys of Rekor: %w", err)
 	}
 	if m.cts, err = logs(p.CTLog); err != nil {
 		return nil, fmt.Errorf("certificate transparency log: %w", err)
