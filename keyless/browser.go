@@ -116,7 +116,10 @@ func (a attempt) url(p *provider, redirectURL, connectorID string) string {
 
 // exchange returns the verified ID token that the issuer gives for code.
 func (a attempt) exchange(ctx context.Context, p *provider, redirectURL, code string) (raw string, _ *oidc.IDToken, err error) {
-	reply, err := p.requestToken(ctx, url.Values{
+	// A code is good for one request, whatever becomes of the answer.
+	once := *p
+	once.attempts = 1
+	reply, err := once.requestToken(ctx, url.Values{
 		"grant_type": {"authorization_code"}, "code": {code},
 		"redirect_uri": {redirectURL}, "code_verifier": {a.verifier},
 	})
@@ -137,7 +140,7 @@ func (c BrowserConfig) loopback(ctx context.Context, p *provider, redirect *url.
 	address := a.url(p, server.redirectURL, c.ConnectorID)
 	opening := c.open(ctx, address)
 	defer opening.stop()
-	defer server.close() // First, as the browser's end may be that of Open.
+	defer server.close() //nolint:contextcheck // First, as the browser's end may be that of Open, and also when ctx has ended.
 
 	opened := opening.done
 	for {

@@ -70,7 +70,8 @@ func (c claims) check(audience string, now time.Time) error {
 		fault = "it has no expiry time"
 	case !now.Before(c.Expiry):
 		fault = "it is expired"
-	case c.time("nbf").After(now.Add(notBeforeLeeway)):
+	case c.raw["nbf"] != nil && c.time("nbf").IsZero() && c.raw["nbf"] != json.Number("0"),
+		c.time("nbf").After(now.Add(notBeforeLeeway)):
 		fault = "it is not valid yet"
 	case !slices.Contains(c.Audience, audience):
 		fault = fmt.Sprintf("it is not for the audience %s", quote(audience))

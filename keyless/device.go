@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -138,6 +139,9 @@ func (p *provider) poll(ctx context.Context, code deviceReply, verifier string) 
 	if code.Interval > 0 {
 		interval = seconds(code.Interval, limits.DeviceLogin)
 	}
+	// The interval is the issuer's to set: nothing is sent again sooner.
+	once := *p
+	once.attempts = 1
 	timer := time.NewTimer(interval)
 	defer timer.Stop()
 	for failures := 0; ; timer.Reset(interval) {
@@ -146,7 +150,7 @@ func (p *provider) poll(ctx context.Context, code deviceReply, verifier string) 
 			return tokenReply{}, context.Cause(ctx)
 		case <-timer.C:
 		}
-		reply, err := p.requestToken(ctx, url.Values{
+		reply, err := once.requestToken(ctx, url.Values{
 			"grant_type":  {"urn:ietf:params:oauth:grant-type:device_code"},
 			"device_code": {code.DeviceCode}, "code_verifier": {verifier},
 		})
@@ -175,7 +179,7 @@ func (p *provider) poll(ctx context.Context, code deviceReply, verifier string) 
 func passing(err error) bool {
 	var problem *oauthError
 	if errors.As(err, &problem) {
-		return problem.Code == "" && problem.status >= 500
+		return problem.Code == "" && (problem.status >= 500 || problem.status == http.StatusTooManyRequests)
 	}
 	var request *url.Error
 	return errors.As(err, &request) && !errors.Is(err, verify.ErrMisconfigured) && !errors.Is(err, limits.ErrExceeded)

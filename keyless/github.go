@@ -25,7 +25,7 @@ type GitHubActionsConfig struct {
 // "id-token: write".
 const (
 	envActionsURL   = "ACTIONS_ID_TOKEN_REQUEST_URL"
-	envActionsToken = "ACTIONS_ID_TOKEN_REQUEST_TOKEN" //nolint:gosec // a name
+	envActionsToken = "ACTIONS_ID_TOKEN_REQUEST_TOKEN"
 )
 
 // GitHubActions is a source of the tokens of the GitHub Actions workflow that
@@ -48,6 +48,9 @@ func GitHubActions(config GitHubActionsConfig) TokenSource {
 		case requestToken == "":
 			return "", tokenError(verify.ErrMisconfigured, "GitHub Actions", errors.New(envActionsToken+" is not set"))
 		}
+		if strings.ContainsFunc(requestToken, func(c rune) bool { return c <= ' ' || c > '~' }) {
+			return "", tokenError(verify.ErrMisconfigured, "GitHub Actions", errors.New(envActionsToken+" has characters that no token has"))
+		}
 		token, err := config.token(ctx, address, requestToken, audience)
 		if err != nil {
 			return "", tokenError(verify.ErrInconclusive, "GitHub Actions", err)
@@ -69,7 +72,7 @@ func (c GitHubActionsConfig) token(ctx context.Context, address, requestToken, a
 	switch {
 	case err != nil:
 		return "", err
-	case status >= 400 && status < 500 && status != http.StatusTooManyRequests:
+	case status >= 400 && status < 500 && status != http.StatusTooManyRequests && status != http.StatusRequestTimeout:
 		return "", humanError{fmt.Errorf("the request was refused with status %d", status)}
 	case status != http.StatusOK:
 		return "", fmt.Errorf("the request was answered with status %d", status)
@@ -85,7 +88,7 @@ func actionsRequest(ctx context.Context, address, audience string) (*http.Reques
 	if err != nil {
 		return nil, err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil) //nolint:gosec // to where the runner says, and over HTTPS or to this machine
 	if err != nil {
 		return nil, err
 	}

@@ -68,7 +68,7 @@ func TestGitHubActionsEnvironment(t *testing.T) {
 		"plain HTTP":    {"http://actions.example/", requestToken, "plain HTTP"},
 		"no URL at all": {"\x1b", requestToken, "not a URL"},
 		"broken query":  {address + "?a;b=%", requestToken, "query of the URL"},
-		"broken token":  {address, "a\nb", "header field value"},
+		"broken token":  {address, "a\nb", "characters that no token has"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorkflow(t, c.address, c.token)

@@ -103,7 +103,7 @@ func (l *LogLookup) ask(ctx context.Context, address string, b *protobundle.Bund
 	}
 	query := &models.SearchLogQuery{}
 	query.SetEntries([]models.ProposedEntry{proposed})
-	found, err := rekor.SearchLogQuery(entries.NewSearchLogQueryParamsWithContext(ctx).WithEntry(query))
+	found, err := rekor.SearchLogQueryContext(ctx, entries.NewSearchLogQueryParams().WithEntry(query))
 	if err != nil {
 		return t.explain(ctx, err)
 	}

@@ -133,7 +133,7 @@ func (c *Client) services(legacy bool, key crypto.PublicKey, certified bool) (lo
 		dated = dated || log.MajorAPIVersion == 1
 	}
 	if certified && !dated {
-		return nil, nil, errors.New("Rekor v2 vouches for no time, and the signing config names no timestamp authority: " +
+		return nil, nil, errors.New("no timestamp authority is named by the signing config, and Rekor v2 vouches for no time: " +
 			"a certificate's signature could not be verified")
 	}
 	return logs, authorities, nil

@@ -486,7 +486,7 @@ func TestRecordLies(t *testing.T) {
 			service := d.handlers[host]
 			d.handle(host, func(w http.ResponseWriter, r *http.Request) {
 				if kept == nil {
-					kept = must(serve(service, r))
+					kept = must(serve(service, r)) //nolint:bodyclose // it is in memory
 					content = must(io.ReadAll(kept.Body))
 				}
 				for name, values := range kept.Header {

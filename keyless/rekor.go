@@ -165,13 +165,13 @@ func (r *rekorV2) find(ctx context.Context, header http.Header) (_ *protorekor.T
 		return nil, err
 	}
 	return &protorekor.TransparencyLogEntry{
-		LogIndex:          int64(index), //nolint:gosec // 62 bits
+		LogIndex:          int64(index),
 		LogId:             &protocommon.LogId{KeyId: logID},
 		KindVersion:       &protorekor.KindVersion{Kind: head.Kind, Version: head.APIVersion},
 		CanonicalizedBody: body,
 		InclusionProof: &protorekor.InclusionProof{
-			LogIndex:   int64(index),           //nolint:gosec // 62 bits
-			TreeSize:   int64(checkpoint.Size), //nolint:gosec // 62 bits
+			LogIndex:   int64(index),
+			TreeSize:   int64(checkpoint.Size),
 			RootHash:   checkpoint.Hash,
 			Hashes:     hashes,
 			Checkpoint: &protorekor.Checkpoint{Envelope: string(envelope)},

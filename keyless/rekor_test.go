@@ -161,7 +161,7 @@ func TestFindAfterALostAnswer(t *testing.T) {
 			d.handle(c.host, func(w http.ResponseWriter, r *http.Request) {
 				if r.Method == http.MethodPost {
 					if posts++; posts == 1 {
-						_ = must(serve(c.service(d), r)).Body.Close()
+						_ = must(serve(c.service(d), r)).Body.Close() //nolint:bodyclose // it is
 						w.WriteHeader(http.StatusBadGateway)
 						return
 					}

@@ -29,6 +29,7 @@ func (humanError) Is(target error) bool { return target == verify.ErrMisconfigur
 // where the configuration, or the issuer's metadata, does not say.
 type sender struct {
 	base      http.RoundTripper // nil means http.DefaultTransport
+	attempts  int               // zero means as often as transport does
 	allowHTTP bool
 }
 
@@ -43,10 +44,10 @@ func (s sender) send(request *http.Request, answer any) (status int, err error) 
 	client := &http.Client{Transport: &transport{
 		ctx:  ctx,
 		base: cmp.Or(s.base, http.DefaultTransport), logger: slog.New(slog.DiscardHandler),
-		allowHTTP: s.allowHTTP,
+		allowHTTP: s.allowHTTP, attempts: s.attempts,
 	}}
 	request.Header.Set("Accept", "application/json")
-	response, err := client.Do(request)
+	response, err := client.Do(request) //nolint:gosec // to where the caller configured
 	if err != nil {
 		return 0, err
 	}

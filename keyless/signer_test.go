@@ -516,7 +516,7 @@ func TestFulcioAnswers(t *testing.T) {
 		"404":               {echo(404), verify.ErrMisconfigured, 1, "returned 404"},
 		"429":               {echo(429), verify.ErrInconclusive, limits.ServiceAttempts, "429"},
 		"500":               {echo(500), verify.ErrInconclusive, limits.ServiceAttempts, "500"},
-		"a redirect":        {http.RedirectHandler("https://evil.test/", 307).ServeHTTP, verify.ErrInconclusive, 1, "redirects"},
+		"a redirect":        {http.RedirectHandler("https://evil.test/", http.StatusTemporaryRedirect).ServeHTTP, verify.ErrInconclusive, 1, "redirects"},
 		"201":               {echo(201), verify.ErrInconclusive, 1, "201"},
 		"nothing":           {answer(""), verify.ErrInconclusive, 1, "JSON"},
 		"HTML":              {answer("<html>\n</html>"), verify.ErrInconclusive, 1, "invalid character"},

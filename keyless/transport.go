@@ -5,6 +5,7 @@ package keyless
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,9 @@ type transport struct {
 	logger    *slog.Logger
 	userAgent string
 	allowHTTP bool
+	// attempts is how often one request is sent. Zero means
+	// limits.ServiceAttempts.
+	attempts int
 	// status is that of the last answer, which the clients put into text.
 	status int
 }
@@ -105,7 +109,7 @@ func (t *transport) once(request *http.Request, body []byte) (*http.Response, er
 // again says whether to send a request once more, and after which time. All that
 // is sent here can be sent twice: the services know entries that they have.
 func (t *transport) again(attempt int, response *http.Response, err error) (time.Duration, bool) {
-	if t.ctx.Err() != nil || attempt >= limits.ServiceAttempts {
+	if t.ctx.Err() != nil || attempt >= cmp.Or(t.attempts, limits.ServiceAttempts) {
 		return 0, false
 	}
 	wait := limits.ServiceWait << (attempt - 1)
@@ -129,7 +133,7 @@ func (t *transport) again(attempt int, response *http.Response, err error) (time
 func retryAfter(response *http.Response, now time.Time) (time.Duration, bool) {
 	value := response.Header.Get("Retry-After")
 	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
-		return time.Duration(seconds) * time.Second, true //nolint:gosec // 31 bits
+		return time.Duration(seconds) * time.Second, true
 	}
 	if at, err := http.ParseTime(value); err == nil {
 		return max(0, at.Sub(now)), true

@@ -78,7 +78,7 @@ func TUFConfigFromEnvironment() (TUFConfig, error) {
 			return err
 		}},
 	} {
-		value, ok := os.LookupEnv(variable.name)
+		value, ok := os.LookupEnv(variable.name) //nolint:forbidigo // README.md lists it
 		if !ok {
 			continue
 		}

@@ -68,15 +68,24 @@ func New(key crypto.Signer) (_ Keypair, err error) {
 	}, nil
 }
 
+// GetHashAlgorithm and the other methods implement sigstore-go's sign.Keypair.
 func (k Keypair) GetHashAlgorithm() protocommon.HashAlgorithm { return k.algorithm.GetProtoHashType() }
-func (k Keypair) GetHint() []byte                             { return k.hint }
-func (k Keypair) GetPublicKey() crypto.PublicKey              { return k.key.Public() }
-func (k Keypair) GetPublicKeyPem() (string, error)            { return k.pem, nil }
 
+// GetHint returns the SHA-256 of the public key in base64.
+func (k Keypair) GetHint() []byte { return k.hint }
+
+// GetPublicKey returns the public half of the key.
+func (k Keypair) GetPublicKey() crypto.PublicKey { return k.key.Public() }
+
+// GetPublicKeyPem returns the public key in PKIX form.
+func (k Keypair) GetPublicKeyPem() (string, error) { return k.pem, nil }
+
+// GetSigningAlgorithm returns the algorithm as protobuf-specs names it.
 func (k Keypair) GetSigningAlgorithm() protocommon.PublicKeyDetails {
 	return k.algorithm.GetSignatureAlgorithm()
 }
 
+// GetKeyAlgorithm returns the kind of key as Fulcio names it.
 func (k Keypair) GetKeyAlgorithm() string {
 	switch k.algorithm.GetKeyType() {
 	case signature.RSA:
