@@ -45,8 +45,8 @@ test: ## all tests of the library and the examples, under the race detector (7 m
 	CGO_ENABLED=$(CGO) $(GO) test $(RACE) -timeout 15m $(TESTFLAGS) ./...
 
 .PHONY: cover
-cover: TESTFLAGS += -covermode=atomic -coverpkg=./signing,./verify,./registry -coverprofile=coverage.out
-cover: test ## the same tests; then the coverage of signing, verify and registry, and coverage.html (7 min, 3 min)
+cover: TESTFLAGS += -covermode=atomic -coverpkg=./signing,./verify,./keyless,./registry -coverprofile=coverage.out
+cover: test ## the same tests; then the coverage of signing, verify, keyless and registry, and coverage.html (7 min, 3 min)
 	$(GO) tool cover -html=coverage.out -o coverage.html
 	@awk -f .ci/coverage.awk coverage.out
 
@@ -77,11 +77,11 @@ fuzz: ## each fuzz target for FUZZTIME, 10 s unless told
 	done
 
 .PHONY: interop
-interop: docker-registry ## against the cosign CLI v2 and v3, built here, and four registries (12 min, 2 min)
+interop: docker-registry ## against the cosign CLI v2 and v3, built here, Sigstore's services and four registries (17 min, 3 min)
 	cd internal/e2e/interop && $(GO) test -count=1 -timeout 30m -parallel 4
 
 .PHONY: e2e
-e2e: ## programs as a user runs them, many signers at once, and Sigstore's services with their faults (10 min, 3 min)
+e2e: ## programs as a user runs them, many signers at once, and Sigstore's services with their faults (10 min, 4 min)
 	$(GO) test -count=1 -v -timeout 15m ./examples/...
 	$(GO) test -count=1 -v -timeout 15m -run '^TestConcurrentSigners$$' ./registry -rounds '$(ROUNDS)'
 	cd internal/e2e/sigstack && $(GO) test -count=1 -timeout 15m ./...

@@ -336,20 +336,8 @@ func TestSlowIsNotDown(t *testing.T) {
 	for name, s := range faulty {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			target := must(url.Parse(s.address()))
-			address, _ := proxy(t, fault{answer: func(w http.ResponseWriter, r *http.Request, _ int64) bool {
-				r.RequestURI, r.URL.Scheme, r.URL.Host = "", target.Scheme, target.Host
-				response := must(http.DefaultTransport.RoundTrip(r))
-				defer func() { _ = response.Body.Close() }()
-				for name, values := range response.Header {
-					w.Header()[name] = values
-				}
-				w.WriteHeader(response.StatusCode)
-				for _, b := range must(io.ReadAll(response.Body)) {
-					_, _ = w.Write([]byte{b})
-					_ = http.NewResponseController(w).Flush()
-				}
-				return true
+			address, _ := proxy(t, fault{answer: func(w http.ResponseWriter, r *http.Request, n int64) bool {
+				return altered(s.address(), func(*reply) {})(trickle{w}, r, n)
 			}}, s.address())
 			token := mint(t, url.Values{"email": {"slow@example.com"}})
 			signatures, err := newSigner(t, around(t, s, address, 0), keyless.StaticToken(token)).Sign(limited(t), request(t.Name(), signing.Bundle))
@@ -359,4 +347,17 @@ func TestSlowIsNotDown(t *testing.T) {
 			verifies(t, person("slow@example.com"), t.Name(), signatures)
 		})
 	}
+}
+
+// trickle writes byte by byte.
+type trickle struct{ http.ResponseWriter }
+
+func (w trickle) Write(all []byte) (int, error) {
+	for i, b := range all {
+		if _, err := w.ResponseWriter.Write([]byte{b}); err != nil {
+			return i, err
+		}
+		_ = http.NewResponseController(w.ResponseWriter).Flush()
+	}
+	return len(all), nil
 }

@@ -41,9 +41,17 @@ func via(t *testing.T, f fault, to string) (http.RoundTripper, *atomic.Int64) {
 	return transport, requests
 }
 
+// reply is what a service answers.
+type reply struct {
+	path   string // that was asked for
+	status int
+	header http.Header
+	body   []byte
+}
+
 // altered passes requests on to the service at the address to, and changes its
-// answer.
-func altered(to string, change func(r *http.Response)) func(http.ResponseWriter, *http.Request, int64) bool {
+// reply.
+func altered(to string, change func(*reply)) func(http.ResponseWriter, *http.Request, int64) bool {
 	target := must(url.Parse(to))
 	return func(w http.ResponseWriter, r *http.Request, _ int64) bool {
 		r.RequestURI, r.URL.Scheme, r.URL.Host = "", target.Scheme, target.Host
@@ -53,19 +61,20 @@ func altered(to string, change func(r *http.Response)) func(http.ResponseWriter,
 			return true
 		}
 		defer func() { _ = response.Body.Close() }()
-		change(response)
-		for name, values := range response.Header {
+		said := reply{r.URL.Path, response.StatusCode, response.Header, must(io.ReadAll(response.Body))}
+		change(&said)
+		for name, values := range said.header {
 			w.Header()[name] = values
 		}
 		w.Header().Del("Content-Length")
-		w.WriteHeader(response.StatusCode)
-		_, _ = io.Copy(w, response.Body)
+		w.WriteHeader(said.status)
+		_, _ = w.Write(said.body)
 		return true
 	}
 }
 
 // entryOf is where the log keeps the entry of a signature.
-func entryOf(t *testing.T, s signing.Signature) (index string, body []byte) {
+func entryOf(t *testing.T, s signing.Signature) (at string, body []byte) {
 	t.Helper()
 	var bundle struct {
 		VerificationMaterial struct {
@@ -128,13 +137,13 @@ func TestConflictOfRekorV1(t *testing.T) {
 			t.Parallel()
 			key := must(rsa.GenerateKey(rand.Reader, 2048)) // whose signatures of one image are equal
 			conflicts := 0
-			lie := fault{answer: altered(stack.Rekor, func(r *http.Response) {
-				if r.StatusCode == http.StatusConflict {
+			lie := fault{answer: altered(stack.Rekor, func(r *reply) {
+				if r.status == http.StatusConflict {
 					conflicts++
-					location := c.location(r.Header.Get("Location"))
-					r.Header.Del("Location")
+					location := c.location(r.header.Get("Location"))
+					r.header.Del("Location")
 					if location != "" {
-						r.Header.Set("Location", location)
+						r.header.Set("Location", location)
 					}
 				}
 			})}
@@ -183,32 +192,20 @@ func TestConflictOfRekorV2(t *testing.T) {
 	other, _ := entryOf(t, signatures[0])
 	const has = "the log has this entry already"
 	for name, c := range map[string]struct {
-		change func(r *http.Response)
+		change func(*reply)
 		named  string // empty if the entry is found
 	}{
-		"as it is":      {func(*http.Response) {}, ""},
-		"another entry": {setIndex(other), "check of what was recorded"},
-		"nowhere":       {func(r *http.Response) { r.Header.Del("X-Log-Index") }, has},
-		"no number":     {setIndex("-1"), has},
-		"not yet there": {setIndex("4611686018427387903"), has},
-		"a tile of zeros": {func(r *http.Response) {
-			if strings.Contains(r.Request.URL.Path, "/tile/0/") {
-				zeros := make([]byte, len(must(io.ReadAll(r.Body))))
-				r.Body = io.NopCloser(bytes.NewReader(zeros))
-			}
-		}, "check of what was recorded"},
-		"no checkpoint": {func(r *http.Response) {
-			if strings.HasSuffix(r.Request.URL.Path, "/checkpoint") {
-				r.StatusCode = http.StatusNotFound
-			}
-		}, has},
-		"a checkpoint of nobody": {func(r *http.Response) {
-			if strings.HasSuffix(r.Request.URL.Path, "/checkpoint") {
-				signed := must(io.ReadAll(r.Body))
-				text, _, _ := bytes.Cut(signed, []byte("\n\n"))
-				r.Body = io.NopCloser(bytes.NewReader(append(text, "\n\n\u2014 127.0.0.1 AAAAAAAA\n"...)))
-			}
-		}, "check of what was recorded"},
+		"as it is":        {func(*reply) {}, ""},
+		"another entry":   {index(other), "check of what was recorded"},
+		"nowhere":         {func(r *reply) { r.header.Del("X-Log-Index") }, has},
+		"no number":       {index("-1"), has},
+		"not yet there":   {index("4611686018427387903"), has},
+		"a tile of zeros": {in("/tile/0/", func(r *reply) { clear(r.body) }), "check of what was recorded"},
+		"no checkpoint":   {in("/checkpoint", func(r *reply) { r.status = http.StatusNotFound }), has},
+		"a checkpoint of nobody": {in("/checkpoint", func(r *reply) {
+			text, _, _ := bytes.Cut(r.body, []byte("\n\n"))
+			r.body = append(text, "\n\n\u2014 127.0.0.1 AAAAAAAA\n"...)
+		}), "check of what was recorded"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -229,19 +226,28 @@ func TestConflictOfRekorV2(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			index, body := entryOf(t, first[0])
-			if gotIndex, gotBody := entryOf(t, again[0]); gotIndex != index || !bytes.Equal(gotBody, body) {
-				t.Errorf("found entry %s, want %s", gotIndex, index)
+			at, body := entryOf(t, first[0])
+			if gotAt, gotBody := entryOf(t, again[0]); gotAt != at || !bytes.Equal(gotBody, body) {
+				t.Errorf("found entry %s, want %s", gotAt, at)
 			}
 		})
 	}
 }
 
-// setIndex changes where a conflict points to.
-func setIndex(index string) func(r *http.Response) {
-	return func(r *http.Response) {
-		if r.StatusCode == http.StatusConflict {
-			r.Header.Set("X-Log-Index", index)
+// index changes where a conflict points to.
+func index(to string) func(*reply) {
+	return func(r *reply) {
+		if r.status == http.StatusConflict {
+			r.header.Set("X-Log-Index", to)
+		}
+	}
+}
+
+// in changes the replies from one place.
+func in(place string, change func(*reply)) func(*reply) {
+	return func(r *reply) {
+		if strings.Contains(r.path, place) {
+			change(r)
 		}
 	}
 }
