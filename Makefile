@@ -85,7 +85,7 @@ e2e: ## programs as a user runs them, many signers at once, and Sigstore's servi
 	$(GO) test -count=1 -v -timeout 15m ./examples/...
 	$(GO) test -count=1 -v -timeout 15m -run '^TestConcurrentSigners$$' ./registry -rounds '$(ROUNDS)'
 	cd internal/e2e/sigstack && $(GO) test -count=1 -timeout 15m ./...
-	cd internal/e2e && $(GO) test -count=1 -timeout 15m ./keyless
+	cd internal/e2e && $(GO) test -count=1 -timeout 15m -parallel 16 ./keyless
 
 # Debian's registry is one of those that interop runs against.
 .PHONY: docker-registry

@@ -12,6 +12,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/sigstore/sigstore-go/pkg/sign"
@@ -47,9 +48,12 @@ type Signer struct {
 	config SignerConfig
 	// probe checks requests before there is a key to sign them.
 	probe *signing.KeySigner
-	// turn holds one token: who has it may look at and change current.
+	// turn holds one token: who has it may look at and change current and
+	// failure.
 	turn    chan struct{}
 	current *credential
+	// failure is the last one that was not the end of a caller's context.
+	failure atomic.Pointer[fault.Error]
 }
 
 var (
@@ -154,8 +158,11 @@ func (s *Signer) Certificate(ctx context.Context) (*x509.Certificate, error) {
 
 // credential returns one that is good for long enough to sign with. One
 // goroutine at a time gets a new one, each no longer than its own context lasts.
+// Those that waited share a failure: a person who did not log in is not asked
+// once for each image.
 func (s *Signer) credential(ctx context.Context) (*credential, error) {
 	const op = "get certificate"
+	failed := s.failure.Load()
 	select {
 	case <-s.turn:
 		defer func() { s.turn <- struct{}{} }()
@@ -168,10 +175,17 @@ func (s *Signer) credential(ctx context.Context) (*credential, error) {
 	if s.current != nil && time.Until(s.current.notAfter) > limits.CertificateMargin {
 		return s.current, nil
 	}
+	if f := s.failure.Load(); f != failed {
+		return nil, f
+	}
 	s.current = nil
 	c, err := s.certify(ctx)
 	if err != nil {
-		return nil, fault.New(verify.ErrInconclusive, op, "", "", err)
+		f := fault.New(verify.ErrInconclusive, op, "", "", err)
+		if ctx.Err() == nil {
+			s.failure.Store(f)
+		}
+		return nil, f
 	}
 	s.current = c
 	return c, nil

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -33,6 +34,9 @@ type transport struct {
 	// attempts is how often one request is sent. Zero means
 	// limits.ServiceAttempts.
 	attempts int
+	// refuses makes an error of an answer that asks to come back later, when it
+	// is the last one: sigstore-go's clients would wait once more.
+	refuses bool
 	// status is that of the last answer, which the clients put into text.
 	status int
 }
@@ -40,7 +44,7 @@ type transport struct {
 func (c *Client) transport(ctx context.Context) *transport {
 	return &transport{
 		ctx: ctx, base: c.config.Transport, logger: c.config.Logger,
-		userAgent: c.config.UserAgent, allowHTTP: c.config.InsecureAllowHTTP,
+		userAgent: c.config.UserAgent, allowHTTP: c.config.InsecureAllowHTTP, refuses: true,
 	}
 }
 
@@ -109,6 +113,9 @@ func (t *transport) once(request *http.Request, body []byte) (*http.Response, er
 // again says whether to send a request once more, and after which time. All that
 // is sent here can be sent twice: the services know entries that they have.
 func (t *transport) again(attempt int, response *http.Response, err error) (time.Duration, bool) {
+	if errors.As(err, new(*tls.CertificateVerificationError)) {
+		return 0, false
+	}
 	if t.ctx.Err() != nil || attempt >= cmp.Or(t.attempts, limits.ServiceAttempts) {
 		return 0, false
 	}
@@ -146,6 +153,10 @@ func (t *transport) finish(response *http.Response, err error) (*http.Response, 
 		return nil, err
 	}
 	t.status = response.StatusCode
+	if t.refuses && (t.status == http.StatusTooManyRequests || t.status >= 500) {
+		_ = response.Body.Close()
+		return nil, fmt.Errorf("the service answers with status %d", t.status)
+	}
 	if response.StatusCode >= 300 && response.StatusCode < 400 {
 		_ = response.Body.Close()
 		return nil, fmt.Errorf("the service redirects (status %d), which is not followed", response.StatusCode)
@@ -162,7 +173,8 @@ func (t *transport) finish(response *http.Response, err error) (*http.Response, 
 	return response, nil
 }
 
-// isLoopback reports whether u is on this machine whatever a name server says.
+// isLoopback reports whether u is on this machine: by its address, or by the name
+// that RFC 6761, section 6.3, reserves for that.
 func isLoopback(u *url.URL) bool {
 	host := u.Hostname()
 	if host == "localhost" {

@@ -157,9 +157,8 @@ var oidNames = asn1.ObjectIdentifier{2, 5, 29, 17}
 
 const tagURI = 6
 
-// checkNames refuses a certificate that sigstore-go reads as something else than
-// it says. It takes the first of several subjects and the last of two issuers,
-// and compares a URI as Go would write it. Fulcio issues no such certificate.
+// checkNames wants a certificate to say one thing in one way, as those of Fulcio
+// do: one subject, a URI in its normal form, and one issuer.
 func checkNames(c *x509.Certificate) error {
 	var oldIssuer, issuer *string
 	for _, e := range c.Extensions {

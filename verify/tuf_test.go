@@ -531,7 +531,6 @@ func TestTUFCorruptCache(t *testing.T) {
 	t.Parallel()
 	damages := map[string]func(*testing.T, string){
 		"truncated": func(t *testing.T, path string) { b := readFile(t, path); writeFile(t, path, b[:len(b)/2]) },
-		"empty":     func(t *testing.T, path string) { writeFile(t, path, nil) },
 		"junk":      func(t *testing.T, path string) { writeFile(t, path, []byte("junk")) },
 		"null":      func(t *testing.T, path string) { writeFile(t, path, []byte("null")) },
 		"nulls": func(t *testing.T, path string) {
@@ -546,12 +545,6 @@ func TestTUFCorruptCache(t *testing.T) {
 		"symlink": func(t *testing.T, path string) {
 			remove(t, path)
 			if err := os.Symlink("nowhere", path); err != nil {
-				t.Fatal(err)
-			}
-		},
-		"loop": func(t *testing.T, path string) {
-			remove(t, path)
-			if err := os.Symlink(filepath.Base(path), path); err != nil {
 				t.Fatal(err)
 			}
 		},
@@ -585,7 +578,6 @@ func TestTUFCorruptCache(t *testing.T) {
 				m.down.Store(false)
 				wantState(t, m.start(t), "two")
 				m.down.Store(true)
-				wantState(t, m.start(t), "two")
 				m.aDayPasses(t)
 				wantState(t, m.start(t), "two")
 				if left, err := filepath.Glob(m.path(".new-*")); err != nil || len(left) != 0 {

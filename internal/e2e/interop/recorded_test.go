@@ -135,19 +135,21 @@ func (i recordedImage) limit() *limit {
 
 func (i recordedImage) limitHere() *limit {
 	legacy := i.form == signing.Legacy
+	otherLog := failure{message: "the only one that records bundles by keys of this kind"}
 	switch {
-	case i.rekor != 0 && legacy && i.kind.name == edwards.name:
-		return &limit{"refused: Rekor takes Ed25519ph only, of which cosign verifies none", failure{message: "logs record Ed25519 keys in bundles only"}}
 	case legacy && i.kind.name == edwards.name:
-		return &limit{"refused: a timestamp over a legacy signature with pure Ed25519 is not checked", failure{message: "Ed25519"}}
+		return &limit{"refused: Rekor takes Ed25519ph only for a legacy signature, and cosign verify takes none",
+			failure{message: "Ed25519 signatures of the legacy form cannot be recorded"}}
 	case i.rekor == 2 && legacy:
-		return &limit{"refused: a legacy signature has no place for an entry of Rekor v2", failure{message: "has only Rekor v2"}}
+		return &limit{"refused: a legacy signature has no place for an entry of Rekor v2",
+			failure{message: "has only Rekor v2"}}
 	case i.rekor == 2 && i.kind.name == edwards.name:
-		return &limit{"refused: Rekor v2 takes Ed25519ph only, of which cosign verifies none", failure{message: "no transparency log of version"}}
-	case i.recording == rekorV2 && i.kind.name == noKey:
-		return &limit{"refused: without a timestamp nothing would say that the certificate was valid", failure{message: "vouches for no time"}}
+		return &limit{"refused: Rekor v2 takes Ed25519ph only, and cosign verify takes none", otherLog}
 	case i.rekor == 1 && !legacy && i.kind.name == p384.name:
-		return &limit{"refused: a dsse entry of Rekor v1 is verified with SHA-256, and the key signs with SHA-384", failure{}}
+		return &limit{"refused: a dsse entry of Rekor v1 is verified with SHA-256, and the key signs with SHA-384", otherLog}
+	case i.recording == rekorV2 && i.kind.name == noKey:
+		return &limit{"refused: without a timestamp nothing would say that the certificate was valid",
+			failure{message: "vouches for no time"}}
 	default:
 		return nil
 	}
