@@ -10,8 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"html"
-	"io"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -72,7 +71,7 @@ func listen(ctx context.Context, redirect *url.URL, state, issuer, page string) 
 		Handler:           s,
 		ReadHeaderTimeout: limits.LoginPage * 10,
 		MaxHeaderBytes:    limits.Token,
-		ErrorLog:          log.New(io.Discard, "", 0),
+		ErrorLog:          slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 	}
 	for _, listener := range listeners {
 		s.serves.Go(func() { _ = s.server.Serve(listener) })
