@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
@@ -57,6 +58,10 @@ func (c *Client) Record(ctx context.Context, b *protobundle.Bundle, key crypto.P
 	}
 	ctx, cancel := c.budget(ctx)
 	defer cancel()
+	var asked []string
+	for _, service := range slices.Concat(authorities, logs) {
+		asked = append(asked, service.URL)
+	}
 	for _, authority := range authorities {
 		if err := guard(func() error { return c.stamp(ctx, authority, b) }); err != nil {
 			return fault.New(verify.ErrInconclusive, opRecord, authority.URL, "timestamp authority", err)
@@ -68,7 +73,7 @@ func (c *Client) Record(ctx context.Context, b *protobundle.Bundle, key crypto.P
 		}
 	}
 	if err := guard(func() error { return verifyRecord(b, key, trusted, len(logs), len(authorities)) }); err != nil {
-		return fault.New(verify.ErrInconclusive, opRecord, "", "check of what was recorded", describe(err))
+		return fault.New(verify.ErrInconclusive, opRecord, strings.Join(asked, " "), "check of what was recorded", describe(err))
 	}
 	return nil
 }

@@ -136,10 +136,12 @@ func (i recordedImage) limit() *limit {
 func (i recordedImage) limitHere() *limit {
 	legacy := i.form == signing.Legacy
 	otherLog := failure{message: "the only one that records bundles by keys of this kind"}
+	edwardsLegacy := failure{message: "Ed25519 signatures of the legacy form cannot be recorded"}
 	switch {
+	case i.rekor != 0 && legacy && i.kind.name == edwards.name:
+		return &limit{"refused: Rekor takes Ed25519ph only for a legacy signature, and cosign verify takes none", edwardsLegacy}
 	case legacy && i.kind.name == edwards.name:
-		return &limit{"refused: Rekor takes Ed25519ph only for a legacy signature, and cosign verify takes none",
-			failure{message: "Ed25519 signatures of the legacy form cannot be recorded"}}
+		return &limit{"refused: cosignkit records no legacy signature with Ed25519, also not by a timestamp alone", edwardsLegacy}
 	case i.rekor == 2 && legacy:
 		return &limit{"refused: a legacy signature has no place for an entry of Rekor v2",
 			failure{message: "has only Rekor v2"}}

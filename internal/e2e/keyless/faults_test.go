@@ -224,7 +224,7 @@ func TestServiceDown(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			token := mint(t, url.Values{})
-			address := unused(t) + must(url.Parse(s.address())).Path
+			address := unused + must(url.Parse(s.address())).Path
 			signer := newSigner(t, around(t, s, address, 0), keyless.StaticToken(token))
 			_, err := signer.Sign(limited(t), request(t.Name(), signing.Bundle))
 			wantFault(t, err, verify.ErrInconclusive, s.named, token)

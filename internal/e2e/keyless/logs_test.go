@@ -79,7 +79,7 @@ func TestLookUp(t *testing.T) {
 				if err := verifyAs(must(keyless.NewLogLookup(keyless.LogLookupConfig{URL: stack.Rekor}))); err != nil {
 					t.Error(err)
 				}
-				down := must(keyless.NewLogLookup(keyless.LogLookupConfig{URL: unused(t)}))
+				down := must(keyless.NewLogLookup(keyless.LogLookupConfig{URL: unused}))
 				if err := verifyAs(down); !errors.Is(err, verify.ErrInconclusive) {
 					t.Errorf("with a log that is down: %v", err)
 				}
