@@ -44,8 +44,8 @@ func show(ctx context.Context, out io.Writer, buildFlags ...string) (err error) 
 	}
 	s.say("minictl runs without root and without a daemon, and with an empty directory as")
 	s.say("its PATH: there is no cosign for it to call. Its passphrase is in COSIGN_PASSWORD.")
-	s.say("There is no transparency log yet. --tlog-upload=false and --insecure-ignore-tlog do")
-	s.say("without one; without these flags, signing and verifying are errors.")
+	s.say("No transparency log takes part: --tlog-upload=false and --insecure-ignore-tlog do")
+	s.say("without one. make demo-keyless shows one, and signing without a key.")
 
 	for _, act := range []func(context.Context, *stage) error{
 		pushSigned, pullVerified, refuseUnsigned, refuseOtherKey, refuseMovedTag,
