@@ -95,7 +95,7 @@ const (
 
 	// LoginPage is how long the browser may take to read the page at the end of
 	// a login. It is on the same machine.
-	LoginPage = time.Second
+	LoginPage = 3 * time.Second
 
 	// DeviceLogin bounds the time that an issuer gives a person to enter a code.
 	DeviceLogin = 15 * time.Minute
