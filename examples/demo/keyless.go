@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/cosignkit/cosignkit/internal/sigstack"
 )
@@ -20,32 +19,23 @@ const signerEmail = "name@example.com"
 
 // showKeyless performs the keyless demo: real services of Sigstore on loopback,
 // which it stops before the last act.
-func showKeyless(ctx context.Context, out io.Writer, buildFlags ...string) (err error) {
-	start := time.Now()
-	dir, err := os.MkdirTemp("", "cosignkit-demo-")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	registry, stop, err := startRegistry()
-	if err != nil {
-		return err
-	}
-	defer stop()
+func showKeyless(ctx context.Context, out io.Writer, buildFlags ...string) error {
+	return onStage(out, func(s *stage) error { return playKeyless(ctx, s, buildFlags) })
+}
 
-	s := &stage{out: out, dir: dir, registry: registry}
+func playKeyless(ctx context.Context, s *stage, buildFlags []string) error {
 	s.say("Keyless, end to end: sign with an identity on push, ask who signed on pull.")
 	s.say("")
 	s.say("Building the services of Sigstore, from their own sources; with empty caches this")
 	s.say("takes some minutes, and later seconds …")
-	services, err := startServices(ctx, filepath.Join(dir, "services"))
+	services, err := startServices(ctx, filepath.Join(s.dir, "services"))
 	if err != nil {
 		return err
 	}
 	defer func() { _ = services.Stop() }()
 	s.say("They run in one process: Fulcio on %s, its certificate", services.Fulcio)
 	s.say("transparency log, Rekor on %s, a timestamp authority, and the OpenID", services.Rekor)
-	s.say("Connect issuer %s. The registry is on %s.", services.Issuer, registry)
+	s.say("Connect issuer %s. The registry is on %s.", services.Issuer, s.registry)
 	s.say("Building minictl, the small image tool in examples/minictl …")
 	if err := s.build(ctx, buildFlags); err != nil {
 		return err
@@ -60,8 +50,6 @@ func showKeyless(ctx context.Context, out io.Writer, buildFlags ...string) (err 
 			return err
 		}
 	}
-	s.say("")
-	s.say("Everything was as it should be, in %.1f seconds.", time.Since(start).Seconds())
 	return nil
 }
 

@@ -36,6 +36,28 @@ type stage struct {
 	digest string
 }
 
+// onStage sets up a stage with a registry, has a demo play there, and clears it.
+func onStage(out io.Writer, play func(s *stage) error) (err error) {
+	start := time.Now()
+	dir, err := os.MkdirTemp("", "cosignkit-demo-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	registry, stop, err := startRegistry()
+	if err != nil {
+		return err
+	}
+	defer stop()
+	s := &stage{out: out, dir: dir, registry: registry}
+	if err := play(s); err != nil {
+		return err
+	}
+	s.say("")
+	s.say("Everything was as it should be, in %.1f seconds.", time.Since(start).Seconds())
+	return nil
+}
+
 // say prints a line, but never two blank ones in a row.
 func (s *stage) say(format string, args ...any) {
 	line := fmt.Sprintf(format, args...)
