@@ -11,6 +11,7 @@ import (
 	"fmt"
 
 	intoto "github.com/in-toto/attestation/go/v1"
+	"github.com/opencontainers/go-digest"
 	"github.com/sigstore/cosign/v2/pkg/types"
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	"github.com/sigstore/sigstore-go/pkg/root"
@@ -21,79 +22,121 @@ import (
 	"github.com/cosignkit/cosignkit/internal/limits"
 )
 
-// verifyBundle checks a Sigstore bundle that holds a DSSE envelope with an
-// in-toto statement.
-func (v *validated) verifyBundle(ctx context.Context, image Image, b []byte, material root.TrustedMaterial) (finding, Claims, error) {
-	if len(b) > limits.Bundle {
-		return finding{}, Claims{}, limits.Exceeded("bundle in bytes", limits.Bundle)
-	}
-	pb := &protobundle.Bundle{}
-	if err := protojson.Unmarshal(b, pb); err != nil {
-		return finding{}, Claims{}, fmt.Errorf("bundle: %w", err)
-	}
-	sum, err := hex.DecodeString(image.Target.Digest.Encoded())
-	if err != nil {
-		return finding{}, Claims{}, err
-	}
-	e, err := newEntity(pb, func() sgverify.ArtifactPolicyOption {
-		return sgverify.WithArtifactDigest(image.Target.Digest.Algorithm().String(), sum)
-	})
-	if err != nil {
-		return finding{}, Claims{}, fmt.Errorf("bundle: %w", err)
-	}
-	envelope := pb.GetDsseEnvelope()
-	if envelope == nil {
-		return finding{}, Claims{}, errors.New("bundle without a DSSE envelope")
-	}
-	if envelope.GetPayloadType() != types.IntotoPayloadType {
-		return finding{}, Claims{}, fmt.Errorf("envelope of type %.128q, want %q", envelope.GetPayloadType(), types.IntotoPayloadType)
-	}
-	found, err := v.verifyEntity(ctx, e, material)
+// verifyImageBundle checks a Sigstore bundle that is a signature for image: a
+// DSSE envelope with cosign's statement, or a message signature over the
+// manifest, which claims nothing but the digest.
+func (v *validated) verifyImageBundle(ctx context.Context, image Image, b []byte, material root.TrustedMaterial) (finding, Claims, error) {
+	d := image.Target.Digest
+	found, statement, err := v.verifyBundle(ctx, b, digestOption(d), material)
 	if err != nil {
 		return found, Claims{}, err
 	}
-	claims, err := statementClaims(envelope.GetPayload(), image)
+	if statement == nil {
+		rendered, err := render(d, "", "", nil)
+		return found, Claims{payload: rendered}, err
+	}
+	parsed, err := parseStatement(statement)
 	if err != nil {
 		return finding{}, Claims{}, err
 	}
-	return found, claims, nil
+	// An attestation by the same signer names the digest as well, and is told
+	// from a signature by its predicate type alone.
+	if got := parsed.GetPredicateType(); got != types.CosignSignPredicateType {
+		return finding{}, Claims{}, fmt.Errorf("predicate type %.128q is not a signature, want %q", got, types.CosignSignPredicateType)
+	}
+	if got := parsed.GetType(); got != intoto.StatementTypeUri {
+		return finding{}, Claims{}, fmt.Errorf("statement of type %.128q, want %q", got, intoto.StatementTypeUri)
+	}
+	subject, err := subjectOf(parsed, map[string]string{d.Algorithm().String(): d.Encoded()}, "image")
+	if err != nil {
+		return finding{}, Claims{}, err
+	}
+	claims := claimsOf(subject, statement)
+	claims.payload, err = render(d, types.CosignSignPredicateType, claims.Repository, subject.GetAnnotations().AsMap())
+	return found, claims, err
 }
 
-// statementClaims reads what a verified statement says about image. An
-// attestation by the same signer names the digest as well, and is told from a
-// signature by its predicate type alone.
-func statementClaims(b []byte, image Image) (Claims, error) {
-	var statement intoto.Statement
-	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(b, &statement); err != nil {
-		return Claims{}, fmt.Errorf("statement: %w", err)
+// verifyBundle checks a Sigstore bundle over an artifact, and returns the
+// statement in it, or nil if it has a message signature.
+func (v *validated) verifyBundle(ctx context.Context, b []byte, artifact artifactOption, material root.TrustedMaterial) (finding, []byte, error) {
+	if int64(len(b)) > v.limits.Bundle {
+		return finding{}, nil, limits.Exceeded("bundle in bytes", v.limits.Bundle)
 	}
-	if got := statement.GetPredicateType(); got != types.CosignSignPredicateType {
-		return Claims{}, fmt.Errorf("predicate type %.128q is not a signature, want %q", got, types.CosignSignPredicateType)
+	pb := &protobundle.Bundle{}
+	if err := protojson.Unmarshal(b, pb); err != nil {
+		return finding{}, nil, fmt.Errorf("bundle: %w", err)
 	}
-	if got := statement.GetType(); got != intoto.StatementTypeUri {
-		return Claims{}, fmt.Errorf("statement of type %.128q, want %q", got, intoto.StatementTypeUri)
+	e, err := newEntity(pb, v.limits.Chain, artifact)
+	if err != nil {
+		return finding{}, nil, fmt.Errorf("bundle: %w", err)
 	}
-	want := image.Target.Digest
+	envelope := pb.GetDsseEnvelope()
+	switch {
+	case envelope == nil && pb.GetMessageSignature() == nil:
+		return finding{}, nil, errors.New("bundle with neither a DSSE envelope nor a message signature")
+	case envelope != nil && envelope.GetPayloadType() != types.IntotoPayloadType:
+		return finding{}, nil, fmt.Errorf("envelope of type %.128q, want %q", envelope.GetPayloadType(), types.IntotoPayloadType)
+	}
+	found, err := v.verifyEntity(ctx, e, material)
+	if err != nil || envelope == nil {
+		return found, nil, err
+	}
+	return found, envelope.GetPayload(), nil
+}
+
+// artifactOption is what sigstore-go has to find signed. It is asked for once for
+// each time that a signature is checked.
+type artifactOption func() sgverify.ArtifactPolicyOption
+
+// digestOption is for a digest that is valid.
+func digestOption(d digest.Digest) artifactOption {
+	return func() sgverify.ArtifactPolicyOption {
+		sum, _ := hex.DecodeString(d.Encoded())
+		return sgverify.WithArtifactDigest(d.Algorithm().String(), sum)
+	}
+}
+
+func parseStatement(b []byte) (*intoto.Statement, error) {
+	statement := &intoto.Statement{}
+	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(b, statement); err != nil {
+		return nil, fmt.Errorf("statement: %w", err)
+	}
+	return statement, nil
+}
+
+// subjectOf returns the first subject with one of digests, which are by the name
+// of their algorithm, and are those of what.
+func subjectOf(statement *intoto.Statement, digests map[string]string, what string) (*intoto.ResourceDescriptor, error) {
 	for _, subject := range statement.GetSubject() {
-		if subject.GetDigest()[want.Algorithm().String()] != want.Encoded() {
-			continue
+		for algorithm, encoded := range digests {
+			if subject.GetDigest()[algorithm] != encoded {
+				continue
+			}
+			if len(subject.GetAnnotations().GetFields()) > limits.Annotations {
+				return nil, limits.Exceeded("number of annotations", limits.Annotations)
+			}
+			return subject, nil
 		}
-		annotations := subject.GetAnnotations().AsMap()
-		if len(annotations) > limits.Annotations {
-			return Claims{}, limits.Exceeded("number of annotations", limits.Annotations)
-		}
-		rendered, err := json.Marshal(payload.SimpleContainerImage{
-			Critical: payload.Critical{
-				Identity: payload.Identity{DockerReference: subject.GetName()},
-				Image:    payload.Image{DockerManifestDigest: want.String()},
-				Type:     types.CosignSignPredicateType,
-			},
-			Optional: annotations,
-		})
-		if err != nil {
-			return Claims{}, err
-		}
-		return Claims{Repository: subject.GetName(), Annotations: stringsOf(annotations), payload: rendered}, nil
 	}
-	return Claims{}, errors.New("no subject of the statement is the image")
+	return nil, fmt.Errorf("no subject of the statement is the %s", what)
+}
+
+func claimsOf(subject *intoto.ResourceDescriptor, statement []byte) Claims {
+	return Claims{
+		Repository:  subject.GetName(),
+		Annotations: stringsOf(subject.GetAnnotations().AsMap()),
+		Statement:   statement,
+	}
+}
+
+// render writes what was signed in the form of a simple signing payload.
+func render(d digest.Digest, kind, repository string, annotations map[string]any) (json.RawMessage, error) {
+	return json.Marshal(payload.SimpleContainerImage{
+		Critical: payload.Critical{
+			Identity: payload.Identity{DockerReference: repository},
+			Image:    payload.Image{DockerManifestDigest: d.String()},
+			Type:     kind,
+		},
+		Optional: annotations,
+	})
 }

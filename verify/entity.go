@@ -32,12 +32,12 @@ import (
 type entity struct {
 	*bundle.Bundle
 	intermediates []*x509.Certificate
-	artifact      func() sgverify.ArtifactPolicyOption
+	artifact      artifactOption
 }
 
 var _ sgverify.SignedEntity = (*entity)(nil)
 
-func newEntity(pb *protobundle.Bundle, artifact func() sgverify.ArtifactPolicyOption) (*entity, error) {
+func newEntity(pb *protobundle.Bundle, maxChain int, artifact artifactOption) (*entity, error) {
 	var options []bundle.Option
 	if (&bundle.Bundle{Bundle: pb}).MinVersion("v0.3") {
 		options = append(options, bundle.AllowCertificateChain())
@@ -48,8 +48,8 @@ func newEntity(pb *protobundle.Bundle, artifact func() sgverify.ArtifactPolicyOp
 	}
 	e := &entity{Bundle: b, artifact: artifact}
 	chain := pb.GetVerificationMaterial().GetX509CertificateChain().GetCertificates()
-	if len(chain) > limits.Chain {
-		return nil, limits.Exceeded("number of certificates", limits.Chain)
+	if len(chain) > maxChain {
+		return nil, limits.Exceeded("number of certificates", maxChain)
 	}
 	for i, c := range chain {
 		if i == 0 {
@@ -284,7 +284,7 @@ func (v *validated) lookUp(ctx context.Context, e *entity, key crypto.PublicKey)
 	if err := v.lookup.Lookup(ctx, e.Bundle.Bundle, key); err != nil {
 		return nil, fault.New(ErrInconclusive, opVerify, "", "look up log entry", err)
 	}
-	return newEntity(e.Bundle.Bundle, e.artifact)
+	return newEntity(e.Bundle.Bundle, v.limits.Chain, e.artifact)
 }
 
 func keyed(material root.TrustedMaterial, key policyKey) root.TrustedMaterial {

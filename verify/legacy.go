@@ -46,11 +46,12 @@ func (v *validated) verifyPayload(ctx context.Context, c Candidate, withCertific
 		Certificate: withCertificate,
 		LogEntry:    withCertificate || !v.ignoreLog,
 		Timestamp:   withCertificate || v.timestampThreshold > 0,
+		MaxPayload:  v.limits.Payload, MaxAnnotation: v.limits.Bundle, MaxChain: v.limits.Chain,
 	}
-	e, err := payloadEntity(c, parts)
+	e, err := v.payloadEntity(c, parts)
 	if err != nil && v.ignoreLog && parts.LogEntry {
 		parts.LogEntry = false
-		e, err = payloadEntity(c, parts)
+		e, err = v.payloadEntity(c, parts)
 	}
 	if err != nil {
 		return finding{}, err
@@ -58,12 +59,12 @@ func (v *validated) verifyPayload(ctx context.Context, c Candidate, withCertific
 	return v.verifyEntity(ctx, e, material)
 }
 
-func payloadEntity(c Candidate, parts bundles.Parts) (*entity, error) {
+func (v *validated) payloadEntity(c Candidate, parts bundles.Parts) (*entity, error) {
 	pb, err := bundles.FromLegacy(c.Payload, c.Annotations, parts)
 	if err != nil {
 		return nil, err
 	}
-	return newEntity(pb, func() sgverify.ArtifactPolicyOption {
+	return newEntity(pb, v.limits.Chain, func() sgverify.ArtifactPolicyOption {
 		return sgverify.WithArtifact(bytes.NewReader(c.Payload))
 	})
 }

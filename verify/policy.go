@@ -74,6 +74,10 @@ type Policy struct {
 	// copied between registries. See [ExactRepository] and [RemapRepository].
 	Repository RepositoryMatcher
 
+	// Limits bounds what is read and taken for one verification. The zero value
+	// is the defaults, see [DefaultLimits].
+	Limits Limits
+
 	// InsecureIgnoreTransparencyLog accepts signatures for which no
 	// transparency log entry is shown, so that a stolen key or identity can be
 	// used with no trace. A certificate then still needs a timestamp.
@@ -135,6 +139,7 @@ type validated struct {
 	lookup      LogLookup
 	annotations map[string]string
 	repository  RepositoryMatcher
+	limits      Limits
 
 	logThreshold       int
 	timestampThreshold int
@@ -165,6 +170,7 @@ func (p Policy) validate() (*validated, error) {
 		lookup:             p.LogLookup,
 		annotations:        maps.Clone(p.Annotations),
 		repository:         p.Repository,
+		limits:             p.Limits.withDefaults(),
 		logThreshold:       max(p.LogThreshold, 1),
 		timestampThreshold: p.TimestampThreshold,
 		ignoreLog:          p.InsecureIgnoreTransparencyLog,
@@ -191,6 +197,9 @@ func (p Policy) validate() (*validated, error) {
 	}
 	if p.LogThreshold < 0 || p.TimestampThreshold < 0 {
 		return nil, errors.New("negative threshold")
+	}
+	if err := p.Limits.validate(); err != nil {
+		return nil, err
 	}
 	if err := v.validateRoots(); err != nil {
 		return nil, err

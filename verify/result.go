@@ -7,12 +7,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/internal/limits"
 )
 
 // Result says what was found and what it was worth.
@@ -24,8 +28,13 @@ type Result struct {
 	// Accepted reports whether the policy is satisfied.
 	Accepted bool
 
-	// Signatures has one entry for each candidate, in the order in which they
-	// were found.
+	// Matched is the manifest or index whose signatures satisfied the policy
+	// when Accepted: Image.Target, or an index that contains it.
+	Matched ocispec.Descriptor
+
+	// Signatures has one entry for each candidate that was checked, in that
+	// order: those after the one that made the image acceptable are usually not
+	// even read.
 	Signatures []Signature
 }
 
@@ -44,6 +53,9 @@ type Signature struct {
 	Form Form
 	// Origin says where the candidate was found.
 	Origin Origin
+	// Subject is the digest that the candidate was found for: that of the image,
+	// or of an index or manifest that was looked at in its stead.
+	Subject digest.Digest
 	// Err is nil if the signature passed every check, and otherwise the reason.
 	Err error
 	// KeyID is the key of the policy that signed this very digest, as sha256:
@@ -89,6 +101,9 @@ type Claims struct {
 	Repository string
 	// Annotations are the signed annotations whose values are strings.
 	Annotations map[string]string
+	// Statement is the in-toto statement that was signed, in JSON; nil for a
+	// legacy signature, and for a bundle with a message signature.
+	Statement json.RawMessage
 
 	payload json.RawMessage
 }
@@ -114,6 +129,7 @@ func (r Result) MarshalJSON() ([]byte, error) {
 	type signature struct {
 		Form        Form                 `json:"form,omitempty"`
 		Origin      Origin               `json:"origin"`
+		Subject     digest.Digest        `json:"subject,omitempty"`
 		Passed      bool                 `json:"passed"`
 		Reason      string               `json:"reason,omitempty"`
 		KeyID       string               `json:"keyID,omitempty"`
@@ -125,7 +141,7 @@ func (r Result) MarshalJSON() ([]byte, error) {
 	signatures := make([]signature, 0, len(r.Signatures))
 	for _, s := range r.Signatures {
 		out := signature{
-			Form: s.Form, Origin: s.Origin, Passed: s.Err == nil, KeyID: s.KeyID,
+			Form: s.Form, Origin: s.Origin, Subject: s.Subject, Passed: s.Err == nil, KeyID: s.KeyID,
 			Identity: s.Identity, Timestamps: s.Timestamps,
 			Repository: s.Claims.Repository, Annotations: s.Claims.Annotations,
 		}
@@ -135,12 +151,13 @@ func (r Result) MarshalJSON() ([]byte, error) {
 		signatures = append(signatures, out)
 	}
 	return json.Marshal(struct {
-		Name       string      `json:"name"`
-		Digest     string      `json:"digest"`
-		MediaType  string      `json:"mediaType,omitempty"`
-		Accepted   bool        `json:"accepted"`
-		Signatures []signature `json:"signatures"`
-	}{r.Image.Name, r.Image.Target.Digest.String(), r.Image.Target.MediaType, r.Accepted, signatures})
+		Name       string        `json:"name"`
+		Digest     string        `json:"digest"`
+		MediaType  string        `json:"mediaType,omitempty"`
+		Accepted   bool          `json:"accepted"`
+		Matched    digest.Digest `json:"matched,omitempty"`
+		Signatures []signature   `json:"signatures"`
+	}{r.Image.Name, r.Image.Target.Digest.String(), r.Image.Target.MediaType, r.Accepted, r.Matched.Digest, signatures})
 }
 
 // Payloads renders the signatures that passed as cosign verify prints them: an
@@ -166,12 +183,21 @@ func (r *Result) reason(signers, threshold int) error {
 	if len(r.Signatures) == 0 {
 		return errors.New("no signatures found")
 	}
-	var failed []string
+	var failed, limited []string
 	for _, s := range r.Signatures {
-		if s.Err != nil {
-			failed = append(failed, fmt.Sprintf("%s: %s", s.Origin, fault.OneLine(s.Err.Error())))
+		if s.Err == nil {
+			continue
+		}
+		text := fmt.Sprintf("%s: %s", s.Origin, fault.OneLine(s.Err.Error()))
+		// That there is more than was looked at is not to be lost in the list of
+		// what was.
+		if errors.Is(s.Err, limits.ErrExceeded) {
+			limited = append(limited, text)
+		} else {
+			failed = append(failed, text)
 		}
 	}
+	failed = slices.Concat(limited, failed)
 	head := "no signature is acceptable"
 	if signers > 0 {
 		head = fmt.Sprintf("signed by %d of the %d different signers required", signers, threshold)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/root"
 
 	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/internal/limits"
 )
 
 // Verifier decides about images. Implementations are safe for concurrent use.
@@ -24,6 +26,20 @@ type Verifier interface {
 	// three families. The Result is not nil when candidates were checked, also
 	// beside an error.
 	Verify(ctx context.Context, image Image, candidates []Candidate) (*Result, error)
+}
+
+// StreamVerifier is a [Verifier] that decides while candidates are still being
+// looked for. Those that [New] returns are; package registry makes use of it.
+type StreamVerifier interface {
+	Verifier
+
+	// Limits returns what may be read for one verification, every field set.
+	Limits() Limits
+
+	// VerifyStream is Verify for candidates that come one by one. It ends the
+	// iteration as soon as image is acceptable, so that the Result lists the
+	// candidates up to that one; the sequence must end when ctx does.
+	VerifyStream(ctx context.Context, image Image, candidates iter.Seq[Candidate]) (*Result, error)
 }
 
 // Image is what is verified.
@@ -63,6 +79,9 @@ type Candidate struct {
 type Origin struct {
 	// Source is the kind of place.
 	Source Source `json:"source"`
+	// Repository is the normalized name of the repository that holds the
+	// candidate, if it is not the image's own.
+	Repository string `json:"repository,omitempty"`
 	// Manifest is the digest of the manifest that holds the candidate.
 	Manifest digest.Digest `json:"manifest,omitempty"`
 	// Layer is the position of the candidate in that manifest.
@@ -88,10 +107,14 @@ func (o Origin) String() string {
 	if o.Source == "" {
 		o.Source = "candidate"
 	}
-	if o.Manifest.Validate() != nil {
-		return string(o.Source)
+	place := string(o.Source)
+	if o.Repository != "" {
+		place += " of " + o.Repository
 	}
-	return fmt.Sprintf("%s %s layer %d", o.Source, o.Manifest, o.Layer)
+	if o.Manifest.Validate() != nil {
+		return place
+	}
+	return fmt.Sprintf("%s %s layer %d", place, o.Manifest, o.Layer)
 }
 
 // New returns a Verifier for policy. A policy that cannot be honoured in full
@@ -106,8 +129,22 @@ func New(policy Policy) (Verifier, error) {
 
 const opVerify = "verify"
 
-// Verify implements [Verifier].
+var _ StreamVerifier = (*validated)(nil)
+
+// Limits implements [StreamVerifier].
+func (v *validated) Limits() Limits { return v.limits }
+
+// Verify implements [Verifier]. It checks every candidate.
 func (v *validated) Verify(ctx context.Context, image Image, candidates []Candidate) (*Result, error) {
+	return v.verify(ctx, image, slices.Values(candidates), false)
+}
+
+// VerifyStream implements [StreamVerifier].
+func (v *validated) VerifyStream(ctx context.Context, image Image, candidates iter.Seq[Candidate]) (*Result, error) {
+	return v.verify(ctx, image, candidates, true)
+}
+
+func (v *validated) verify(ctx context.Context, image Image, candidates iter.Seq[Candidate], untilAccepted bool) (*Result, error) {
 	if err := validDigest(image.Target.Digest); err != nil {
 		return nil, fault.New(ErrMisconfigured, opVerify, image.Name, "image", err)
 	}
@@ -116,78 +153,110 @@ func (v *validated) Verify(ctx context.Context, image Image, candidates []Candid
 			return nil, fault.New(ErrMisconfigured, opVerify, "", "image", err)
 		}
 	}
+	ctx, cancel := v.withTime(ctx)
+	defer cancel()
 	material, err := v.material(ctx)
 	if err != nil {
 		return nil, fault.New(ErrInconclusive, opVerify, image.String(), "trusted root", err)
 	}
-	result := &Result{Image: image, Signatures: make([]Signature, 0, len(candidates))}
+	result := &Result{Image: image, Signatures: []Signature{}}
 	signers := map[string]bool{}
-	for _, candidate := range candidates {
+	var unknown *fault.Error
+	for candidate := range candidates {
 		if ctx.Err() != nil {
 			break
 		}
 		s, by := v.verifyOne(ctx, image, candidate, material)
+		result.Signatures = append(result.Signatures, s)
 		if s.Err == nil {
 			signers[by] = true
-		}
-		result.Signatures = append(result.Signatures, s)
-	}
-	if err := ctx.Err(); err != nil {
-		return result, fault.New(ErrInconclusive, opVerify, image.String(), "signatures", err)
-	}
-	result.Accepted = len(signers) >= v.threshold
-	if result.Accepted {
-		return result, nil
-	}
-	return result, v.unsatisfied(image, result, candidates, len(signers))
-}
-
-func (v *validated) unsatisfied(image Image, result *Result, candidates []Candidate, signers int) error {
-	for i, c := range candidates {
-		err := c.Err
-		if err == nil {
-			// What could not be found out about a signature, as opposed to
-			// what is wrong with it, has a family.
-			if err = result.Signatures[i].Err; fault.Family(err) == nil {
-				continue
+			if result.Accepted = len(signers) >= v.threshold; result.Accepted && untilAccepted {
+				break
 			}
 		}
-		if !errors.Is(err, ErrRejected) {
-			return fault.New(ErrInconclusive, opVerify, image.String(), c.Origin.String(), err)
+		// What is misconfigured needs a human, whatever else is unknown.
+		if u := unknownOf(image, candidate, s); u != nil && (unknown == nil || errors.Is(u, ErrMisconfigured) && !errors.Is(unknown, ErrMisconfigured)) {
+			unknown = u
 		}
 	}
-	return fault.New(ErrRejected, opVerify, image.String(), "", result.reason(signers, v.threshold))
+	switch {
+	case result.Accepted && (untilAccepted || ctx.Err() == nil):
+		result.Matched = image.Target
+		return result, nil
+	case ctx.Err() != nil:
+		result.Accepted = false
+		return result, fault.New(ErrInconclusive, opVerify, image.String(), "signatures", ended(ctx))
+	case unknown != nil:
+		return result, unknown
+	default:
+		return result, fault.New(ErrRejected, opVerify, image.String(), "", result.reason(len(signers), v.threshold))
+	}
 }
 
-// verifyOne checks one candidate. The packages that it calls parse what a
-// registry controls; should one of them panic, the candidate has failed and
-// nothing else has.
-func (v *validated) verifyOne(ctx context.Context, image Image, c Candidate, material root.TrustedMaterial) (s Signature, by string) {
-	s = Signature{Origin: c.Origin, Form: FormLegacy}
-	if c.Bundle != nil {
-		s.Form = FormBundle
+func (v *validated) withTime(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, v.limits.Time, limits.Exceeded("time of the verification", v.limits.Time))
+}
+
+// ended is why ctx has ended, with the error of the context itself in the chain.
+func ended(ctx context.Context) error {
+	if cause := context.Cause(ctx); !errors.Is(cause, ctx.Err()) {
+		return fmt.Errorf("%w: %w", ctx.Err(), cause)
 	}
+	return ctx.Err()
+}
+
+// unknownOf returns what could not be found out about a candidate, as opposed to
+// what is wrong with it, or nil.
+func unknownOf(image Image, c Candidate, s Signature) *fault.Error {
+	err := c.Err
+	if err == nil && fault.Family(s.Err) != nil {
+		err = s.Err
+	}
+	if err == nil || errors.Is(err, ErrRejected) {
+		return nil
+	}
+	return fault.New(ErrInconclusive, opVerify, image.String(), c.Origin.String(), err)
+}
+
+// verifyOne checks one candidate. by tells signers apart.
+func (v *validated) verifyOne(ctx context.Context, image Image, c Candidate, material root.TrustedMaterial) (s Signature, by string) {
+	s = Signature{Origin: c.Origin, Subject: image.Target.Digest}
+	switch {
+	case c.Err != nil:
+		s.Err = c.Err
+		return s, ""
+	case c.Bundle != nil:
+		s.Form = FormBundle
+	default:
+		s.Form = FormLegacy
+	}
+	return v.recovered(s, func() (found finding, claims Claims, err error) {
+		if s.Form == FormBundle {
+			found, claims, err = v.verifyImageBundle(ctx, image, c.Bundle, material)
+		} else {
+			found, claims, err = v.verifyLegacy(ctx, image, c, material)
+		}
+		if err == nil {
+			err = v.checkClaims(image, claims)
+		}
+		return found, claims, err
+	})
+}
+
+// recovered completes s with what check finds. The packages that check calls
+// parse what a registry controls; should one of them panic, the candidate has
+// failed and nothing else has.
+func (v *validated) recovered(s Signature, check func() (finding, Claims, error)) (checked Signature, by string) {
 	defer func() {
 		if r := recover(); r != nil {
-			s = Signature{Origin: c.Origin, Form: s.Form, Err: fmt.Errorf("panic while verifying: %.256v", r)}
+			checked, by = s, ""
+			checked.Err = fmt.Errorf("panic while verifying: %.256v", r)
 		}
 	}()
-	var found finding
-	var claims Claims
-	err := c.Err
-	switch {
-	case err != nil:
-		s.Form = ""
-	case s.Form == FormBundle:
-		found, claims, err = v.verifyBundle(ctx, image, c.Bundle, material)
-	default:
-		found, claims, err = v.verifyLegacy(ctx, image, c, material)
-	}
-	if err == nil {
-		err = v.checkClaims(image, claims)
-	}
-	s.KeyID, s.Identity, s.Timestamps, s.Claims, s.Err = found.key.id, found.signer, found.timestamps, claims, err
-	return s, found.by()
+	found, claims, err := check()
+	checked = s
+	checked.KeyID, checked.Identity, checked.Timestamps, checked.Claims, checked.Err = found.key.id, found.signer, found.timestamps, claims, err
+	return checked, found.by()
 }
 
 // anyKey tries check with each key, and returns the key that satisfies it. The

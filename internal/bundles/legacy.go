@@ -5,6 +5,7 @@ package bundles
 
 import (
 	"bytes"
+	"cmp"
 	"crypto"
 	"encoding/base64"
 	"encoding/hex"
@@ -27,27 +28,31 @@ import (
 // proof, which legacy signatures do not carry.
 const mediaType01 = "application/vnd.dev.sigstore.bundle+json;version=0.1"
 
-// Parts says what of a legacy signature is of interest. What is not is not even
-// parsed.
+// Parts says what of a legacy signature is of interest, and how much of it there
+// may be. What is of none is not even parsed.
 type Parts struct {
 	Certificate bool
 	LogEntry    bool
 	Timestamp   bool
+
+	// In bytes, but for the number of certificates. Zero is the default.
+	MaxPayload, MaxAnnotation int64
+	MaxChain                  int
 }
 
 // FromLegacy translates a legacy signature. Without its certificate it is as if
 // it had been made with a long-lived key. Nothing in the result is trusted, but
 // the digest in it was computed from payload.
 func FromLegacy(payload []byte, annotations map[string]string, parts Parts) (*protobundle.Bundle, error) {
-	if len(payload) > limits.Payload {
-		return nil, limits.Exceeded("payload in bytes", limits.Payload)
+	if limit := cmp.Or(parts.MaxPayload, limits.Payload); int64(len(payload)) > limit {
+		return nil, limits.Exceeded("payload in bytes", limit)
 	}
 	for _, key := range []string{
 		static.SignatureAnnotationKey, static.CertificateAnnotationKey, static.ChainAnnotationKey,
 		static.BundleAnnotationKey, static.RFC3161TimestampAnnotationKey,
 	} {
-		if len(annotations[key]) > limits.Bundle {
-			return nil, limits.Exceeded("annotation "+key+" in bytes", limits.Bundle)
+		if limit := cmp.Or(parts.MaxAnnotation, limits.Bundle); int64(len(annotations[key])) > limit {
+			return nil, limits.Exceeded("annotation "+key+" in bytes", limit)
 		}
 	}
 	sig, err := base64.StdEncoding.DecodeString(strings.TrimSpace(annotations[static.SignatureAnnotationKey]))
@@ -61,7 +66,7 @@ func FromLegacy(payload []byte, annotations map[string]string, parts Parts) (*pr
 		Content: &protobundle.VerificationMaterial_PublicKey{PublicKey: &protocommon.PublicKeyIdentifier{}},
 	}
 	if parts.Certificate {
-		chain, err := chainOf(annotations)
+		chain, err := chainOf(annotations, cmp.Or(parts.MaxChain, limits.Chain))
 		if err != nil {
 			return nil, err
 		}
@@ -108,15 +113,15 @@ func HasCertificate(annotations map[string]string) bool {
 
 // chainOf is the certificate and what lies between it and a root. A root in the
 // annotation is of no use, since only the caller's are trusted.
-func chainOf(annotations map[string]string) (*protocommon.X509CertificateChain, error) {
-	leaf, err := certificatesOf(annotations[static.CertificateAnnotationKey])
+func chainOf(annotations map[string]string, limit int) (*protocommon.X509CertificateChain, error) {
+	leaf, err := certificatesOf(annotations[static.CertificateAnnotationKey], limit)
 	if err != nil {
 		return nil, fmt.Errorf("certificate: %w", err)
 	}
 	if len(leaf) != 1 {
 		return nil, fmt.Errorf("%d certificates, want 1", len(leaf))
 	}
-	rest, err := certificatesOf(annotations[static.ChainAnnotationKey])
+	rest, err := certificatesOf(annotations[static.ChainAnnotationKey], limit)
 	if err != nil {
 		return nil, fmt.Errorf("certificate chain: %w", err)
 	}
@@ -127,7 +132,7 @@ func chainOf(annotations map[string]string) (*protocommon.X509CertificateChain, 
 	return chain, nil
 }
 
-func certificatesOf(text string) ([][]byte, error) {
+func certificatesOf(text string, limit int) ([][]byte, error) {
 	var all [][]byte
 	for rest := bytes.TrimSpace([]byte(text)); len(rest) > 0; rest = bytes.TrimSpace(rest) {
 		var block *pem.Block
@@ -135,8 +140,8 @@ func certificatesOf(text string) ([][]byte, error) {
 		if block == nil || block.Type != "CERTIFICATE" {
 			return nil, errors.New("not a certificate in PEM")
 		}
-		if all = append(all, block.Bytes); len(all) > limits.Chain {
-			return nil, limits.Exceeded("number of certificates", limits.Chain)
+		if all = append(all, block.Bytes); len(all) > limit {
+			return nil, limits.Exceeded("number of certificates", limit)
 		}
 	}
 	return all, nil

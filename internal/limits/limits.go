@@ -22,32 +22,45 @@ const (
 	// larger ones on push.
 	Manifest = 4 << 20
 
-	// Referrer bounds the manifest of one referrer, which has one layer, or one
-	// for each signature in the OCI 1.1 form of legacy signatures.
-	Referrer = 1 << 20
-
 	// Bundle bounds one Sigstore bundle. A key-pair bundle is about 1 KiB, one
 	// with a certificate chain, log entry and timestamps about 12 KiB.
 	Bundle = 1 << 20
+
+	// Error bounds the text of an error that a registry is asked to explain.
+	Error = 64 << 10
 
 	// Payload bounds one simple signing payload: a few hundred bytes plus the
 	// signer's annotations.
 	Payload = 256 << 10
 
 	// Candidates bounds the signatures that are read for one image from one
-	// place, and the length of every list of descriptors. Pipelines that sign on every run are seen with a few hundred.
+	// place, the pages of a list, and the length of every list that is written.
+	// Pipelines that sign on every run are seen with a few hundred.
 	Candidates = 2048
+
+	// Descriptors bounds the entries of one list that are looked at, whatever they
+	// are. An image with that many attestations has other problems.
+	Descriptors = 8 * Candidates
 
 	// TotalBytes bounds what is read from one place for one verification, so
 	// that many candidates cannot each be as large as a single one may be.
 	TotalBytes = 32 << 20
 
+	// VerifyTime bounds one verification with everything that is read for it.
+	// A full list of candidates takes seconds, and a minute from a registry that
+	// is far away.
+	VerifyTime = 2 * time.Minute
+
+	// IndexDepth bounds how deep indexes contain each other. Build tools make
+	// one level, and two where they wrap another index.
+	IndexDepth = 4
+
+	// IndexManifests bounds the manifests and indexes that one index contains,
+	// nested ones included. Official images have about twenty.
+	IndexManifests = 512
+
 	// Annotations bounds the annotations of one signature, wanted or found.
 	Annotations = 256
-
-	// ReferrersPages bounds the pages of one list of referrers. Registries
-	// page at 100 or more.
-	ReferrersPages = 64
 
 	// Chain bounds the certificates that come with a signature. A private
 	// authority has two or three intermediates.
@@ -147,8 +160,8 @@ const (
 var ErrExceeded = errors.New("limit exceeded")
 
 // Exceeded reports that what is larger than limit.
-func Exceeded(what string, limit int64) error {
-	return fmt.Errorf("%w: %s is larger than %d", ErrExceeded, what, limit)
+func Exceeded[N int | int64 | time.Duration](what string, limit N) error {
+	return fmt.Errorf("%w: %s is larger than %v", ErrExceeded, what, limit)
 }
 
 // ReadAll reads r to its end, and fails as soon as it holds more than limit

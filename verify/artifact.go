@@ -1,0 +1,150 @@
+// Copyright The cosignkit Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package verify
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+
+	intoto "github.com/in-toto/attestation/go/v1"
+	"github.com/opencontainers/go-digest"
+	sgverify "github.com/sigstore/sigstore-go/pkg/verify"
+
+	"github.com/cosignkit/cosignkit/internal/fault"
+)
+
+// Artifact is anything that can be signed, by its digest or its content.
+type Artifact struct {
+	// Digest is sha256, sha384 or sha512. A message signature by a pure Ed25519
+	// key cannot be checked with a digest alone.
+	Digest digest.Digest
+
+	// Content replaces Digest. It is read from its beginning, more than once.
+	Content io.ReadSeeker
+}
+
+// VerifyBundle checks one Sigstore bundle, of versions 0.1 to 0.3 and in JSON,
+// for an artifact of any kind, with no registry. The bundle holds a message
+// signature over the artifact, or a DSSE envelope with an in-toto statement of
+// which the artifact is a subject. The statement is in the Claims of what is
+// returned: its predicate type says what was attested, and is for the caller to
+// look at, while the [Verifier] of images takes signatures only.
+//
+// The policy is that of images: who must have signed, logs, timestamps,
+// annotations of the subject. A Threshold of more than one and a Repository are
+// misconfigured, since one bundle is one signature and an artifact has no name.
+//
+// The error is nil only if the bundle satisfies the policy. The signature is not
+// nil when the bundle was checked, also beside an error, which is then its Err
+// with a family.
+func VerifyBundle(ctx context.Context, policy Policy, artifact Artifact, bundle []byte) (*Signature, error) {
+	const op = "verify bundle"
+	v, err := policy.validate()
+	if err == nil && (v.threshold > 1 || v.repository != nil) {
+		err = errors.New("a bundle is one signature and has no repository; Threshold and Repository are for images")
+	}
+	if err != nil {
+		return nil, fault.New(ErrMisconfigured, op, "", "policy", err)
+	}
+	digests, option, err := artifact.open()
+	if err != nil {
+		return nil, fault.New(ErrMisconfigured, op, "", "artifact", err)
+	}
+	ctx, cancel := v.withTime(ctx)
+	defer cancel()
+	material, err := v.material(ctx)
+	if err != nil {
+		return nil, fault.New(ErrInconclusive, op, "", "trusted root", err)
+	}
+	s, _ := v.recovered(Signature{Form: FormBundle}, func() (finding, Claims, error) {
+		found, b, err := v.verifyBundle(ctx, bundle, option, material)
+		if err != nil {
+			return found, Claims{}, err
+		}
+		if b == nil {
+			return found, Claims{}, v.checkClaims(Image{}, Claims{})
+		}
+		claims, err := artifactClaims(b, digests)
+		if err == nil {
+			err = v.checkClaims(Image{}, claims)
+		}
+		return found, claims, err
+	})
+	switch {
+	case ctx.Err() != nil:
+		return &s, fault.New(ErrInconclusive, op, "", "", ended(ctx))
+	case s.Err != nil:
+		return &s, fault.New(ErrRejected, op, "", "", s.Err)
+	default:
+		return &s, nil
+	}
+}
+
+// open returns the digests of the artifact by algorithm, and what sigstore-go
+// checks.
+func (a Artifact) open() (map[string]string, artifactOption, error) {
+	if (a.Digest == "") == (a.Content == nil) {
+		return nil, nil, errors.New("want either a digest or content")
+	}
+	if a.Content == nil {
+		if err := a.Digest.Validate(); err != nil {
+			return nil, nil, fmt.Errorf("digest %.128q: %w", a.Digest, err)
+		}
+		return map[string]string{a.Digest.Algorithm().String(): a.Digest.Encoded()}, digestOption(a.Digest), nil
+	}
+	hashes := map[digest.Algorithm]hash.Hash{
+		digest.SHA256: sha256.New(), digest.SHA384: sha512.New384(), digest.SHA512: sha512.New(),
+	}
+	var all []io.Writer
+	for _, h := range hashes {
+		all = append(all, h)
+	}
+	if err := a.rewind(); err != nil {
+		return nil, nil, err
+	}
+	if _, err := io.Copy(io.MultiWriter(all...), a.Content); err != nil {
+		return nil, nil, err
+	}
+	digests := map[string]string{}
+	for algorithm, h := range hashes {
+		digests[algorithm.String()] = hex.EncodeToString(h.Sum(nil))
+	}
+	return digests, func() sgverify.ArtifactPolicyOption {
+		// What cannot be read again does not match the signature.
+		_ = a.rewind()
+		return sgverify.WithArtifact(a.Content)
+	}, nil
+}
+
+func (a Artifact) rewind() error {
+	_, err := a.Content.Seek(0, io.SeekStart)
+	return err
+}
+
+// artifactClaims reads what a verified statement of any kind says about the
+// artifact with digests.
+func artifactClaims(b []byte, digests map[string]string) (Claims, error) {
+	statement, err := parseStatement(b)
+	if err != nil {
+		return Claims{}, err
+	}
+	if got := statement.GetType(); got != intoto.StatementTypeUri && got != statementTypeV01 {
+		return Claims{}, fmt.Errorf("statement of type %.128q, want %q", got, intoto.StatementTypeUri)
+	}
+	subject, err := subjectOf(statement, digests, "artifact")
+	if err != nil {
+		return Claims{}, err
+	}
+	return claimsOf(subject, b), nil
+}
+
+// statementTypeV01 is the type of the statements before in-toto 1.0, which npm
+// and older builders still make.
+const statementTypeV01 = "https://in-toto.io/Statement/v0.1"
