@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -78,14 +77,14 @@ func (r repository) attachBundle(ctx context.Context, target ocispec.Descriptor,
 // referrers API, which needs nothing, or under the referrers tag.
 func (r repository) list(ctx context.Context, subject digest.Digest, desc ocispec.Descriptor) (source verify.Source, err error) {
 	for attempt := 0; ; attempt++ {
-		found, err := r.referrers(ctx, subject)
+		found, err := r.lists(ctx, subject, desc)
 		if errors.Is(err, errNoReferrersAPI) {
 			break
 		}
 		if err != nil {
 			return "", err
 		}
-		if slices.ContainsFunc(found, func(d ocispec.Descriptor) bool { return d.Digest == desc.Digest && d.Size == desc.Size }) {
+		if found {
 			if r.hosts != nil {
 				return verify.SourceReferrersAPI, nil
 			}
@@ -110,6 +109,16 @@ func (r repository) list(ctx context.Context, subject digest.Digest, desc ocispe
 	}
 	err = r.mergeTag(ctx, referrersTag(subject), &referrersIndex{add: desc})
 	return verify.SourceReferrersTag, err
+}
+
+// lists reports whether the referrers API has desc among the referrers of subject.
+func (r repository) lists(ctx context.Context, subject digest.Digest, desc ocispec.Descriptor) (found bool, err error) {
+	b := &budget{limits: verify.DefaultLimits()}
+	err = r.eachReferrer(ctx, subject, b, func(_ int, d ocispec.Descriptor, _ error) error {
+		found = found || d.Digest == desc.Digest && d.Size == desc.Size
+		return nil
+	})
+	return found, err
 }
 
 // listAttempts bounds how often a referrers API is asked for what was pushed.

@@ -11,13 +11,16 @@ import (
 	"net/http"
 	"sync"
 
+	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/containerd/v2/core/remotes"
 	"github.com/containerd/containerd/v2/core/remotes/docker"
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/internal/limits"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
 )
@@ -55,6 +58,12 @@ type Config struct {
 	// should be inconclusive.
 	Resolver remotes.Resolver
 
+	// SignatureRepository is where signatures are attached in the place of the
+	// image's own repository, and where they are looked for beside it, such as
+	// registry.example/signatures. Empty means the image's own alone. See
+	// [SignatureRepositoryFromEnvironment].
+	SignatureRepository string
+
 	// Tracker receives the status of uploads, for progress. Nil means one per
 	// operation.
 	Tracker docker.StatusTracker
@@ -74,6 +83,9 @@ type Client struct {
 	mu         sync.Mutex
 	hosts      map[string][]docker.RegistryHost
 	transports []*http.Transport
+
+	// lacksAPI are the hosts that said that they have no referrers API.
+	lacksAPI hostSet
 }
 
 // New returns a client. It makes no request and reads no file.
@@ -85,6 +97,9 @@ func New(config Config) (*Client, error) {
 		return nil, fault.New(verify.ErrMisconfigured, op, "", "", errors.New("field Hosts replaces HostsDirs, Credentials and InsecureRegistries; set one or the other"))
 	case config.Resolver != nil && (custom || config.Hosts != nil || config.UserAgent != "" || config.Tracker != nil):
 		return nil, fault.New(verify.ErrMisconfigured, op, "", "", errors.New("field Resolver replaces every other network setting; set one or the other"))
+	}
+	if _, err := parseRepository(config.SignatureRepository); err != nil && config.SignatureRepository != "" {
+		return nil, fault.New(verify.ErrMisconfigured, op, config.SignatureRepository, "signature repository", err)
 	}
 	c := &Client{config: config, log: config.Logger, hosts: map[string][]docker.RegistryHost{}}
 	if c.log == nil {
@@ -125,40 +140,11 @@ type Attached struct {
 	Form signing.Form `json:"form"`
 	// Source is the place where the signature is found.
 	Source verify.Source `json:"source"`
+	// Repository is the normalized name of the repository that holds the
+	// signature, if it is not the image's own.
+	Repository string `json:"repository,omitempty"`
 	// Manifest is the manifest in the registry that holds the signature.
 	Manifest ocispec.Descriptor `json:"manifest"`
-}
-
-// SignOption changes how an image is signed.
-type SignOption func(*signOptions)
-
-type signOptions struct {
-	form        signing.Form
-	annotations map[string]string
-	repository  string
-	onAttached  func(Attached)
-}
-
-// WithForm sets the form of signature. The default is signing.Bundle.
-func WithForm(form signing.Form) SignOption {
-	return func(o *signOptions) { o.form = form }
-}
-
-// WithAnnotations adds signed annotations.
-func WithAnnotations(annotations map[string]string) SignOption {
-	return func(o *signOptions) { o.annotations = annotations }
-}
-
-// WithClaimedRepository sets the repository name that the signature claims. The
-// default is the repository that is pushed to.
-func WithClaimedRepository(name string) SignOption {
-	return func(o *signOptions) { o.repository = name }
-}
-
-// WithAttached calls f, in the goroutine that signs, for each signature once it
-// is attached and read back.
-func WithAttached(f func(Attached)) SignOption {
-	return func(o *signOptions) { o.onAttached = f }
 }
 
 // Sign signs the image that ref stands for and attaches the signature to it. A
@@ -169,7 +155,7 @@ func (c *Client) Sign(ctx context.Context, ref string, signer signing.Signer, op
 	if err != nil {
 		return nil, fault.New(verify.ErrMisconfigured, opSign, ref, "reference", err)
 	}
-	target, err := c.pushSource().resolve(c.ownContext(ctx), name)
+	target, err := c.pushSource().resolve(c.ownContext(ctx, limits.Manifest), name)
 	if err != nil {
 		return nil, fault.New(kindOf(err), opSign, ref, "resolve", err)
 	}
@@ -193,7 +179,7 @@ func (c *Client) SignImage(ctx context.Context, image verify.Image, signer signi
 	if err := preflight(ctx, signer, o.request(name)); err != nil {
 		return nil, fault.New(verify.ErrInconclusive, opSign, image.String(), "preflight", err)
 	}
-	attached, err := c.signTarget(ctx, repository{c.pushSource(), name}, image.Target, signer, o)
+	attached, err := c.signTarget(ctx, c.pushSource(), name, image.Target, signer, o)
 	if err != nil {
 		return attached, fault.New(kindOf(err), opSign, image.String(), "", err)
 	}
@@ -212,17 +198,9 @@ var (
 	errNoVerifier = errors.New("no verifier")
 )
 
-func makeSignOptions(opts []SignOption) signOptions {
-	var o signOptions
-	for _, opt := range opts {
-		opt(&o)
-	}
-	return o
-}
-
 // request is what is asked of the signer, but for the digest.
 func (o signOptions) request(name reference.Named) signing.Request {
-	r := signing.Request{Repository: o.repository, Annotations: o.annotations, Form: o.form}
+	r := signing.Request{Repository: o.claimed, Annotations: o.annotations, Form: o.form}
 	if r.Repository == "" {
 		r.Repository = name.Name()
 	}
@@ -237,112 +215,83 @@ func preflight(ctx context.Context, signer signing.Signer, request signing.Reque
 	return nil
 }
 
-// signTarget signs, attaches and reads back.
-func (c *Client) signTarget(ctx context.Context, r repository, target ocispec.Descriptor, signer signing.Signer, o signOptions) ([]Attached, error) {
-	ctx = c.ownContext(ctx)
-	request := o.request(r.name)
+// signTarget signs, attaches and reads back: target, and before it, if asked to,
+// what it contains.
+func (c *Client) signTarget(ctx context.Context, src source, name reference.Named, target ocispec.Descriptor, signer signing.Signer, o signOptions) ([]Attached, error) {
+	ctx = c.ownContext(ctx, limits.Manifest)
+	to := repository{source: src, name: name}
+	elsewhere, err := c.signatureRepository(o.repository)
+	if err != nil {
+		return nil, fault.New(verify.ErrMisconfigured, opSign, name.String(), "signature repository", err)
+	}
+	if elsewhere != nil && elsewhere.Name() != name.Name() {
+		to.name, to.elsewhere = elsewhere, elsewhere.Name()
+	}
+	var nodes []ocispec.Descriptor
+	if o.recursive && images.IsIndexType(target.MediaType) {
+		if nodes, err = (repository{source: src, name: name}).nodes(ctx, target, limits.Manifest); err != nil {
+			return nil, fmt.Errorf("read index: %w", err)
+		}
+	}
+	s := &signatures{client: c, signer: signer, to: to, request: o.request(name), onAttached: o.onAttached}
+	g, nodeCtx := errgroup.WithContext(ctx)
+	g.SetLimit(parallelNodes)
+	for _, n := range nodes {
+		g.Go(func() error {
+			if err := s.sign(nodeCtx, n); err != nil {
+				return fmt.Errorf("%s in the index: %w", n.Digest, err)
+			}
+			return nil
+		})
+	}
+	err = g.Wait()
+	if err == nil {
+		err = s.sign(ctx, target)
+	}
+	return s.attached, err
+}
+
+// signatures are those that one call makes.
+type signatures struct {
+	client     *Client
+	signer     signing.Signer
+	to         repository
+	request    signing.Request // but for the digest
+	onAttached func(Attached)
+
+	mu       sync.Mutex
+	attached []Attached
+}
+
+func (s *signatures) sign(ctx context.Context, target ocispec.Descriptor) error {
+	request := s.request
 	request.Digest = target.Digest
-	signatures, err := signer.Sign(ctx, request)
-	if err == nil && len(signatures) == 0 {
+	made, err := s.signer.Sign(ctx, request)
+	if err == nil && len(made) == 0 {
 		err = errors.New("the signer returned no signature")
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var done []Attached
-	for _, s := range signatures {
-		a, err := r.attach(ctx, target, s)
+	for _, m := range made {
+		a, err := s.to.attach(ctx, target, m)
 		if err != nil {
-			return done, fmt.Errorf("attach %s signature: %w", s.Form, err)
+			return fmt.Errorf("attach %s signature: %w", m.Form, err)
 		}
-		done = append(done, a)
-		c.log.DebugContext(ctx, "attached signature", "digest", target.Digest, "form", s.Form, "source", a.Source, "manifest", a.Manifest.Digest)
-		if o.onAttached != nil {
-			o.onAttached(a)
-		}
+		a.Repository = s.to.elsewhere
+		s.done(ctx, a)
 	}
-	return done, nil
+	return nil
 }
 
-// VerifyOption changes how an image is verified.
-type VerifyOption func(*verifyOptions)
-
-type verifyOptions struct {
-	onResult func(*verify.Result, error)
-}
-
-// WithResult calls f, in the goroutine that verifies, with the outcome of each
-// verification; the result is nil when nothing could be checked. It is for
-// resolvers, which have no other way to return one.
-func WithResult(f func(*verify.Result, error)) VerifyOption {
-	return func(o *verifyOptions) { o.onResult = f }
-}
-
-func makeVerifyOptions(opts []VerifyOption) verifyOptions {
-	var o verifyOptions
-	for _, opt := range opts {
-		opt(&o)
+func (s *signatures) done(ctx context.Context, a Attached) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.attached = append(s.attached, a)
+	s.client.log.DebugContext(ctx, "attached signature", "digest", a.Subject, "form", a.Form, "source", a.Source, "manifest", a.Manifest.Digest)
+	if s.onAttached != nil {
+		s.onAttached(a)
 	}
-	return o
-}
-
-// Verify resolves ref once and verifies the descriptor that it stands for, with
-// every signature that is found for it; in a reference with tag and digest the
-// digest counts. The error is nil only if the image is acceptable; then the
-// result's Image.Target is what to fetch and run. The result is not nil when
-// candidates were checked, also beside an error.
-func (c *Client) Verify(ctx context.Context, ref string, verifier verify.Verifier, opts ...VerifyOption) (*verify.Result, error) {
-	name, err := normalize(ref)
-	if err != nil {
-		return nil, fault.New(verify.ErrMisconfigured, opVerify, ref, "reference", err)
-	}
-	return c.resolveAndVerify(ctx, c.pullSource(), name, verifier, makeVerifyOptions(opts))
-}
-
-// VerifyImage is [Client.Verify] for an image that is resolved already, such as
-// one that containerd is about to fetch or to run. Nothing is resolved again.
-func (c *Client) VerifyImage(ctx context.Context, image verify.Image, verifier verify.Verifier, opts ...VerifyOption) (*verify.Result, error) {
-	name, err := normalize(image.Name)
-	if err == nil {
-		err = checkTarget(image.Target)
-	}
-	if err != nil {
-		return nil, fault.New(verify.ErrMisconfigured, opVerify, image.Name, "image", err)
-	}
-	return c.verifyTarget(ctx, repository{c.pullSource(), name}, image.Target, verifier, makeVerifyOptions(opts))
-}
-
-func (c *Client) resolveAndVerify(ctx context.Context, src source, name reference.Named, verifier verify.Verifier, o verifyOptions) (*verify.Result, error) {
-	target, err := src.resolve(c.ownContext(ctx), name)
-	if err != nil {
-		err = fault.New(kindOf(err), opVerify, name.String(), "resolve", err)
-		if o.onResult != nil {
-			o.onResult(nil, err)
-		}
-		return nil, err
-	}
-	return c.verifyTarget(ctx, repository{src, name}, target, verifier, o)
-}
-
-func (c *Client) verifyTarget(ctx context.Context, r repository, target ocispec.Descriptor, verifier verify.Verifier, o verifyOptions) (result *verify.Result, err error) {
-	if o.onResult != nil {
-		defer func() { o.onResult(result, err) }()
-	}
-	image := verify.Image{Name: r.name.String(), Target: target}
-	if verifier == nil {
-		return nil, fault.New(verify.ErrMisconfigured, opVerify, image.String(), "", errNoVerifier)
-	}
-	result, err = verifier.Verify(ctx, image, r.discover(c.ownContext(ctx), target))
-	if err != nil {
-		return result, fault.New(verify.ErrInconclusive, opVerify, image.String(), "", err)
-	}
-	// A nil error alone is not trusted: a verifier of somebody else's that
-	// forgets the result, or answers for another image, must not let one pass.
-	if result == nil || !result.Accepted || result.Image.Target.Digest != target.Digest {
-		return result, fault.New(verify.ErrMisconfigured, opVerify, image.String(), "", errors.New("the verifier accepts without a result for this image"))
-	}
-	result.Image = image
-	return result, nil
 }
 
 // normalize parses a reference as Docker's users write them.

@@ -7,9 +7,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/containerd/containerd/v2/core/images"
@@ -45,6 +47,8 @@ const parallelFetches = 8
 type repository struct {
 	source
 	name reference.Named
+	// elsewhere is the name, if this is not the repository of the image.
+	elsewhere string
 }
 
 func (r repository) tag(t string) string           { return r.name.Name() + ":" + t }
@@ -79,33 +83,76 @@ func (r repository) hostsWith(ctx context.Context, capabilities docker.HostCapab
 	return nil, ctx, fault.New(verify.ErrMisconfigured, "configure registry", reference.Domain(r.name), "", errNoHost)
 }
 
-// discover collects the candidate signatures of target from every place. A
-// place that could not be looked at is in the list, as a candidate with an
-// error.
-func (r repository) discover(ctx context.Context, target ocispec.Descriptor) []verify.Candidate {
-	places := []struct {
-		source verify.Source
-		read   func(context.Context, digest.Digest, *budget) ([]verify.Candidate, error)
-	}{
+// search is one verification's look for signatures of one digest.
+type search struct {
+	target digest.Digest
+	// emit hands a candidate on. It returns false once the search is over.
+	emit func(verify.Candidate) bool
+}
+
+// discover ranges over the candidate signatures of target in every place of every
+// repository, in the order in which they arrive. Ending the iteration ends what
+// is still being read. A place that could not be looked at is a candidate with
+// an error; those come last, since they can satisfy no policy.
+func discover(ctx context.Context, repositories []repository, target digest.Digest, l verify.Limits) iter.Seq[verify.Candidate] {
+	return func(yield func(verify.Candidate) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		found := make(chan verify.Candidate)
+		var reading sync.WaitGroup
+		defer reading.Wait()
+		defer cancel()
+		emit := func(c verify.Candidate) bool {
+			select {
+			case found <- c:
+				return true
+			case <-ctx.Done():
+				return false
+			}
+		}
+		s := search{target: target, emit: emit}
+		for _, r := range repositories {
+			for _, place := range r.places() {
+				// Each place has a budget of its own: junk in one must not hide
+				// what is in another.
+				s := s
+				s.emit = func(c verify.Candidate) bool {
+					c.Origin.Source, c.Origin.Repository = place.source, r.elsewhere
+					return emit(c)
+				}
+				reading.Go(func() {
+					if err := place.read(ctx, s, &budget{limits: l}); err != nil {
+						s.emit(unreadable(verify.Origin{}, err))
+					}
+				})
+			}
+		}
+		go func() { reading.Wait(); close(found) }()
+		var d distinct
+		for c := range found {
+			if d.isNew(c) && !yield(c) {
+				return
+			}
+		}
+		for _, c := range d.unread() {
+			if !yield(c) {
+				return
+			}
+		}
+	}
+}
+
+// place is where signatures of a repository live.
+type place struct {
+	source verify.Source
+	read   func(context.Context, search, *budget) error
+}
+
+func (r repository) places() []place {
+	return []place{
 		{verify.SourceReferrersAPI, r.fromAPI},
 		{verify.SourceReferrersTag, r.fromReferrersTag},
 		{verify.SourceSignatureTag, r.fromSignatureTag},
 	}
-	found := make([][]verify.Candidate, len(places))
-	var g errgroup.Group
-	for i, place := range places {
-		g.Go(func() error {
-			// Each place has its own: junk in one must not hide what is in another.
-			candidates, err := place.read(ctx, target.Digest, &budget{})
-			if err != nil {
-				candidates = append(candidates, unreadable(verify.Origin{Source: place.source}, err))
-			}
-			found[i] = candidates
-			return nil
-		})
-	}
-	_ = g.Wait() // the functions keep their errors in found
-	return merge(slices.Concat(found...))
 }
 
 // unreadable is a candidate that stands for what could not be read.
@@ -116,73 +163,91 @@ func unreadable(origin verify.Origin, err error) verify.Candidate {
 	return verify.Candidate{Origin: origin, Err: fault.New(kindOf(err), "read signature", "", "", err)}
 }
 
-// merge drops what is there twice: a registry that has the API lists under the
-// referrers tag what was written before it had. What was read counts; that it
-// could not be read elsewhere, or under another name, does not.
-func merge(found []verify.Candidate) []verify.Candidate {
-	type key struct {
-		manifest digest.Digest
-		layer    int
-	}
-	readable := map[key]bool{}
-	var all, unread []verify.Candidate
-	for _, c := range found {
-		k := key{c.Origin.Manifest, c.Origin.Layer}
-		switch {
-		case c.Err != nil:
-			unread = append(unread, c)
-		case !readable[k]:
-			readable[k] = true
-			all = append(all, c)
-		}
-	}
-	for _, c := range unread {
-		if c.Origin.Manifest == "" || !readable[key{c.Origin.Manifest, c.Origin.Layer}] {
-			all = append(all, c)
-		}
-	}
-	return all
+// distinct drops what is there twice: a registry that has the API lists under
+// the referrers tag what was written before it had. What was read counts; that
+// it could not be read elsewhere, or under another name, does not.
+type distinct struct {
+	readable map[layerKey]verify.Origin
+	failed   []verify.Candidate
 }
 
-func (r repository) fromAPI(ctx context.Context, d digest.Digest, b *budget) ([]verify.Candidate, error) {
-	referrers, err := r.referrers(ctx, d)
+type layerKey struct {
+	manifest digest.Digest
+	layer    int
+}
+
+// isNew reports whether c was read, and was not before. What could not be read
+// is kept for later.
+func (d *distinct) isNew(c verify.Candidate) bool {
+	if c.Err != nil {
+		d.failed = append(d.failed, c)
+		return false
+	}
+	k := layerKey{c.Origin.Manifest, c.Origin.Layer}
+	if _, ok := d.readable[k]; ok {
+		return false
+	}
+	if d.readable == nil {
+		d.readable = map[layerKey]verify.Origin{}
+	}
+	d.readable[k] = c.Origin
+	return true
+}
+
+// unread returns what could not be read, but for what was in another place.
+func (d *distinct) unread() []verify.Candidate {
+	return slices.DeleteFunc(d.failed, func(c verify.Candidate) bool {
+		where, ok := d.readable[layerKey{c.Origin.Manifest, c.Origin.Layer}]
+		return ok && where != c.Origin
+	})
+}
+
+func (r repository) fromAPI(ctx context.Context, s search, b *budget) error {
+	reader := r.newReader(s, b)
+	defer reader.wait()
+	err := r.eachReferrer(ctx, s.target, b, func(_ int, desc ocispec.Descriptor, err error) error {
+		return reader.referrer(ctx, desc, err)
+	})
 	if errors.Is(err, errNoReferrersAPI) {
-		return nil, nil
+		return nil
 	}
-	return r.readReferrers(ctx, verify.SourceReferrersAPI, referrers, b), err
+	return err
 }
 
-func (r repository) fromReferrersTag(ctx context.Context, d digest.Digest, b *budget) ([]verify.Candidate, error) {
-	found, unanswered := r.readTags(ctx, referrersTag(d))
-	var all []verify.Candidate
-	for _, f := range found {
-		index, err := parseIndex(f.data)
-		if err != nil {
-			return all, err
-		}
-		all = append(all, r.readReferrers(ctx, verify.SourceReferrersTag, index.Manifests, b)...)
-	}
-	return all, unanswered
+func (r repository) fromReferrersTag(ctx context.Context, s search, b *budget) error {
+	return r.fromTag(ctx, s, b, referrersTag(s.target), func(reader *reader, index blob) error {
+		return eachDescriptor(index.data, "manifests", func(_ int, desc ocispec.Descriptor, err error) error {
+			return reader.referrer(ctx, desc, err)
+		})
+	})
 }
 
-func (r repository) fromSignatureTag(ctx context.Context, d digest.Digest, b *budget) ([]verify.Candidate, error) {
-	found, unanswered := r.readTags(ctx, signatureTag(d))
-	var all []verify.Candidate
+func (r repository) fromSignatureTag(ctx context.Context, s search, b *budget) error {
+	return r.fromTag(ctx, s, b, signatureTag(s.target), func(reader *reader, manifest blob) error {
+		return reader.layers(ctx, verify.Origin{Manifest: manifest.Digest}, manifest.data)
+	})
+}
+
+func (r repository) fromTag(ctx context.Context, s search, b *budget, tag string, read func(*reader, blob) error) error {
+	reader := r.newReader(s, b)
+	defer reader.wait()
+	found, unanswered := r.readTags(ctx, tag, b.limits.Manifest)
 	for _, f := range found {
-		origin := verify.Origin{Source: verify.SourceSignatureTag, Manifest: f.Digest}
-		candidates, err := r.readLayers(ctx, origin, f.data, b)
-		if err != nil {
-			return all, err
+		err := b.take(f.Size, b.limits.Manifest, "manifest in bytes")
+		if err == nil {
+			err = read(reader, f)
 		}
-		all = append(all, candidates...)
+		if err != nil {
+			return err
+		}
 	}
-	return all, unanswered
+	return unanswered
 }
 
 // readTag returns the manifest or index under tag, or nil if there is none. It
 // is for sources of one host.
 func (r repository) readTag(ctx context.Context, tag string) ([]byte, error) {
-	found, err := r.readTags(ctx, tag)
+	found, err := r.readTags(ctx, tag, limits.Manifest)
 	if err != nil || len(found) == 0 {
 		return nil, err
 	}
@@ -192,9 +257,9 @@ func (r repository) readTag(ctx context.Context, tag string) ([]byte, error) {
 // readTags returns what is under tag, which on a mirror can be an older state.
 // What was found is returned also beside the error of a host that did not
 // answer; that a host has nothing is no error.
-func (r repository) readTags(ctx context.Context, tag string) ([]blob, error) {
+func (r repository) readTags(ctx context.Context, tag string, limit int64) ([]blob, error) {
 	if r.hosts == nil {
-		return r.resolveTag(ctx, tag)
+		return r.resolveTag(ctx, tag, limit)
 	}
 	hosts, ctx, err := r.hostsWith(ctx, docker.HostCapabilityPull|docker.HostCapabilityResolve)
 	if err != nil {
@@ -203,7 +268,7 @@ func (r repository) readTags(ctx context.Context, tag string) ([]blob, error) {
 	var all []blob
 	var unanswered error
 	for _, host := range hosts {
-		b, err := r.getTag(ctx, host, tag)
+		b, err := r.getTag(ctx, host, tag, limit)
 		switch {
 		case err != nil && unanswered == nil:
 			unanswered = fmt.Errorf("%s: %w", host.Host, err)
@@ -215,7 +280,7 @@ func (r repository) readTags(ctx context.Context, tag string) ([]blob, error) {
 }
 
 // resolveTag is readTags behind a resolver of the caller's.
-func (r repository) resolveTag(ctx context.Context, tag string) ([]blob, error) {
+func (r repository) resolveTag(ctx context.Context, tag string, limit int64) ([]blob, error) {
 	_, desc, err := r.resolver.Resolve(ctx, r.tag(tag))
 	if isNotFound(err) {
 		return nil, nil
@@ -223,7 +288,7 @@ func (r repository) resolveTag(ctx context.Context, tag string) ([]blob, error) 
 	if err != nil {
 		return nil, failed(ctx, err)
 	}
-	b, err := r.fetch(ctx, r.tag(tag), desc, limits.Manifest, "manifest")
+	b, err := r.fetch(ctx, r.tag(tag), desc, limit, "manifest")
 	if err != nil {
 		return nil, err
 	}
@@ -233,7 +298,7 @@ func (r repository) resolveTag(ctx context.Context, tag string) ([]blob, error) 
 // getTag returns what host has under tag, or nil. Only a 404 for this very
 // resource means that there is nothing: containerd's resolver also says "not
 // found" of what is too large, and of what a token server does not know.
-func (r repository) getTag(ctx context.Context, host docker.RegistryHost, tag string) (*blob, error) {
+func (r repository) getTag(ctx context.Context, host docker.RegistryHost, tag string, limit int64) (*blob, error) {
 	u := endpoint(host, r.spec(), "manifests", tag)
 	resp, err := r.get(ctx, host, u, ocispec.MediaTypeImageIndex+", "+ocispec.MediaTypeImageManifest+", "+images.MediaTypeDockerSchema2Manifest)
 	if err != nil {
@@ -246,39 +311,88 @@ func (r repository) getTag(ctx context.Context, host docker.RegistryHost, tag st
 	if resp.StatusCode != http.StatusOK {
 		return nil, failed(ctx, remoteserrors.NewUnexpectedStatusErr(resp))
 	}
-	b, err := limits.ReadAll(resp.Body, limits.Manifest, "manifest")
+	b, err := limits.ReadAll(resp.Body, limit, "manifest")
 	if err != nil {
 		return nil, failed(ctx, err)
 	}
 	return &blob{describe(resp.Header.Get("Content-Type"), b), b}, nil
 }
 
-// readReferrers reads the referrers that may be signatures. One that cannot be
-// read is a candidate with an error.
-func (r repository) readReferrers(ctx context.Context, source verify.Source, referrers []ocispec.Descriptor, b *budget) []verify.Candidate {
-	found := make([][]verify.Candidate, len(referrers))
-	var g errgroup.Group
-	g.SetLimit(parallelFetches)
-	for i, desc := range referrers {
-		if !maySign(desc) {
-			continue
+// reader reads the signatures of one place, several at a time.
+type reader struct {
+	repository
+	search
+	*budget
+	group errgroup.Group
+	seen  map[manifestKey]bool
+}
+
+type manifestKey struct {
+	digest digest.Digest
+	size   int64
+}
+
+func (r repository) newReader(s search, b *budget) *reader {
+	reader := &reader{repository: r, search: s, budget: b}
+	reader.group.SetLimit(parallelFetches)
+	return reader
+}
+
+// wait returns when everything that was begun has been emitted.
+func (r *reader) wait() { _ = r.group.Wait() } // its functions emit their errors
+
+// isNew reports whether a manifest is seen for the first time: a mirror has the
+// same ones as the registry itself.
+func (r *reader) isNew(d digest.Digest, size int64) bool {
+	k := manifestKey{d, size}
+	if r.seen[k] {
+		return false
+	}
+	if r.seen == nil {
+		r.seen = map[manifestKey]bool{}
+	}
+	r.seen[k] = true
+	return true
+}
+
+// start runs read beside the others, or here where there are enough of them.
+func (r *reader) start(origin verify.Origin, read func() error) {
+	f := func() error {
+		if err := read(); err != nil {
+			r.emit(unreadable(origin, err))
 		}
-		g.Go(func() error {
-			origin := verify.Origin{Source: source, Manifest: desc.Digest}
-			candidates, err := r.readReferrer(ctx, origin, desc, b)
-			if err != nil {
-				candidates = append(candidates, unreadable(origin, err))
-			}
-			found[i] = candidates
-			return nil
-		})
+		return nil
 	}
-	_ = g.Wait() // the functions keep their errors in found
-	var all []verify.Candidate
-	for _, candidates := range found {
-		all = append(all, candidates...)
+	if !r.group.TryGo(f) {
+		_ = f() // which is nil
 	}
-	return all
+}
+
+// referrer reads a referrer, if it may be a signature. One that cannot be read is
+// a candidate with an error. Only one goroutine lists referrers.
+func (r *reader) referrer(ctx context.Context, desc ocispec.Descriptor, err error) error {
+	origin := verify.Origin{Manifest: desc.Digest}
+	if err == nil && (!maySign(desc) || !r.isNew(desc.Digest, desc.Size)) {
+		return ctx.Err()
+	}
+	if err := r.takeReferrer(); err != nil {
+		return err
+	}
+	if err != nil {
+		r.emit(unreadable(origin, err))
+		return ctx.Err()
+	}
+	r.start(origin, func() error {
+		if err := r.take(desc.Size, r.limits.Manifest, "manifest in bytes"); err != nil {
+			return err
+		}
+		manifest, err := r.listed(ctx, desc, r.limits.Manifest, "manifest")
+		if err != nil {
+			return err
+		}
+		return r.layers(ctx, origin, manifest)
+	})
+	return ctx.Err()
 }
 
 // maySign tells from its descriptor whether a referrer can be a signature. The
@@ -297,103 +411,100 @@ func maySign(desc ocispec.Descriptor) bool {
 	}
 }
 
-func (r repository) readReferrer(ctx context.Context, origin verify.Origin, desc ocispec.Descriptor, b *budget) ([]verify.Candidate, error) {
-	if err := b.take(desc.Size, limits.Referrer, "manifest in bytes"); err != nil {
-		return nil, err
-	}
-	manifest, err := r.fetch(ctx, r.digest(desc.Digest), desc, limits.Referrer, "manifest")
-	if err != nil {
-		return nil, err
-	}
-	return r.readLayers(ctx, origin, manifest, b)
-}
-
-// readLayers reads the signatures that are the layers of a manifest.
-func (r repository) readLayers(ctx context.Context, origin verify.Origin, manifest []byte, b *budget) ([]verify.Candidate, error) {
-	m, err := parseManifest(manifest)
-	if err != nil {
-		return nil, err
-	}
-	found := make([]*verify.Candidate, len(m.Layers))
-	var g errgroup.Group
-	g.SetLimit(parallelFetches)
-	for i, layer := range m.Layers {
-		limit := layerLimit(layer.MediaType)
+// layers reads the signatures that are the layers of a manifest.
+func (r *reader) layers(ctx context.Context, origin verify.Origin, manifest []byte) error {
+	return eachDescriptor(manifest, "layers", func(i int, layer ocispec.Descriptor, err error) error {
+		origin := origin
+		origin.Layer = i
+		if err != nil {
+			r.emit(unreadable(origin, err))
+			return ctx.Err()
+		}
+		limit := r.layerLimit(layer.MediaType)
 		if limit == 0 {
-			continue
+			return nil
 		}
-		if err := b.takeCandidate(); err != nil {
-			_ = g.Wait() // nothing that was started is used
-			return nil, err
+		if err := r.takeCandidate(); err != nil {
+			return err
 		}
-		g.Go(func() error {
+		r.start(origin, func() error {
+			if err := r.take(layer.Size, limit, "signature in bytes"); err != nil {
+				return err
+			}
+			data, err := r.listed(ctx, layer, limit, "signature")
+			if err != nil {
+				return err
+			}
 			c := verify.Candidate{Origin: origin}
-			c.Origin.Layer = i
-			data, err := r.readBlob(ctx, layer, limit, b)
-			switch {
-			case err != nil:
-				c = unreadable(c.Origin, err)
-			case layer.MediaType == cosigntypes.SimpleSigningMediaType:
+			if layer.MediaType == cosigntypes.SimpleSigningMediaType {
 				c.Payload, c.Annotations = data, layer.Annotations
-			default:
+			} else {
 				c.Bundle = data
 			}
-			found[i] = &c
+			r.emit(c)
 			return nil
 		})
+		return ctx.Err()
+	})
+}
+
+// listed fetches what a list or manifest names. That the one host there is does
+// not have it is an answer, and a bad one; of several, any may have kept it back.
+func (r *reader) listed(ctx context.Context, desc ocispec.Descriptor, limit int64, what string) ([]byte, error) {
+	b, err := r.fetch(ctx, r.digest(desc.Digest), desc, limit, what)
+	if err == nil || !isNotFound(err) || r.hosts == nil {
+		return b, err
 	}
-	_ = g.Wait() // the functions keep their errors in found
-	var all []verify.Candidate
-	for _, c := range found {
-		if c != nil {
-			all = append(all, *c)
-		}
+	if hosts, _, hostsErr := r.hostsWith(ctx, docker.HostCapabilityPull); hostsErr == nil && len(hosts) == 1 {
+		return nil, fmt.Errorf("%w: it is listed and not there: %w", errContent, err)
 	}
-	return all, nil
+	return nil, err
 }
 
 // layerLimit is the size that a layer of a media type may have; 0 for what is
 // no signature.
-func layerLimit(mediaType string) int64 {
+func (r *reader) layerLimit(mediaType string) int64 {
 	switch {
 	case mediaType == cosigntypes.SimpleSigningMediaType:
-		return limits.Payload
+		return r.limits.Payload
 	case strings.HasPrefix(mediaType, bundleMediaTypePrefix):
-		return limits.Bundle
+		return r.limits.Bundle
 	default:
 		return 0
 	}
 }
 
-func (r repository) readBlob(ctx context.Context, desc ocispec.Descriptor, limit int64, b *budget) ([]byte, error) {
-	if err := b.take(desc.Size, limit, "signature in bytes"); err != nil {
-		return nil, err
-	}
-	return r.fetch(ctx, r.digest(desc.Digest), desc, limit, "signature")
-}
-
 // budget is what one place may have read for it in one verification.
 type budget struct {
+	limits     verify.Limits
 	bytes      atomic.Int64
+	referrers  atomic.Int64
 	candidates atomic.Int64
 }
 
 // take charges for what is about to be read, with the size that the reader will
-// then insist on. What is refused costs nothing.
+// then insist on, or for what was read. What is refused costs nothing.
 func (b *budget) take(n, limit int64, what string) error {
 	if n < 0 || n > limit {
 		return limits.Exceeded(what, limit)
 	}
-	if b.bytes.Add(n) > limits.TotalBytes {
+	if b.bytes.Add(n) > b.limits.TotalBytes {
 		b.bytes.Add(-n)
-		return limits.Exceeded("signatures of the image in bytes", limits.TotalBytes)
+		return limits.Exceeded("signatures of the image in bytes", b.limits.TotalBytes)
+	}
+	return nil
+}
+
+func (b *budget) takeReferrer() error {
+	if b.referrers.Add(1) > int64(b.limits.Candidates) {
+		return limits.Exceeded("number of referrers", b.limits.Candidates)
 	}
 	return nil
 }
 
 func (b *budget) takeCandidate() error {
-	if b.candidates.Add(1) > limits.Candidates {
-		return limits.Exceeded("number of signatures", limits.Candidates)
+	if b.candidates.Add(1) > int64(b.limits.Candidates) {
+		return limits.Exceeded("number of signatures", b.limits.Candidates)
 	}
 	return nil
 }

@@ -124,8 +124,10 @@ func (o *oneAtATime) do(ctx context.Context, f func() error) error {
 type ownKey struct{}
 
 // own marks the requests that this package makes for itself, as opposed to those
-// that move an image. Their answers are small and are read into memory.
-func own(ctx context.Context) context.Context { return context.WithValue(ctx, ownKey{}, true) }
+// that move an image. Their answers are read into memory.
+func own(ctx context.Context, limit int64) context.Context {
+	return context.WithValue(ctx, ownKey{}, limit)
+}
 
 // guardedTransport refuses answers that no honest registry gives, and keeps to a
 // host what its configuration says about it.
@@ -136,7 +138,7 @@ type guardedTransport struct {
 }
 
 func (t guardedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	isOwn := req.Context().Value(ownKey{}) != nil
+	limit, isOwn := req.Context().Value(ownKey{}).(int64)
 	req = req.Clone(req.Context())
 	if isOwn {
 		req.Header.Set("Accept-Encoding", "identity")
@@ -162,7 +164,7 @@ func (t guardedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 			_ = resp.Body.Close()
 			return nil, fmt.Errorf("%w: content encoding %.32q", errContent, e)
 		}
-		resp.Body = &limitedBody{ReadCloser: resp.Body, left: limits.Manifest + 1}
+		resp.Body = &limitedBody{ReadCloser: resp.Body, limit: limit, left: limit + 1}
 	}
 	return resp, nil
 }
@@ -193,12 +195,12 @@ func checkLocation(location string) error {
 // limitedBody fails where io.LimitReader would end.
 type limitedBody struct {
 	io.ReadCloser
-	left int64
+	limit, left int64
 }
 
 func (b *limitedBody) Read(p []byte) (int, error) {
 	if b.left <= 0 {
-		return 0, limits.Exceeded("answer in bytes", limits.Manifest)
+		return 0, limits.Exceeded("answer in bytes", b.limit)
 	}
 	if int64(len(p)) > b.left {
 		p = p[:b.left]

@@ -235,7 +235,7 @@ func TestListsThatAmplifyInMemory(t *testing.T) {
 			n := allocated(func() {
 				_, err := c.Verify(ctx, reg.ref("app:v1"), verifierOf(t, newKey(t)))
 				wantFamily(t, err, verify.ErrRejected)
-				wantText(t, err, "number of descriptors is larger than")
+				wantText(t, err, "limit exceeded: number of ")
 			})
 			if n > 128<<20 {
 				t.Errorf("%d bytes were allocated", n)

@@ -99,7 +99,10 @@ func TestFailedLookUpElsewhereDoesNotMatter(t *testing.T) {
 			t.Parallel()
 			reg, c, verifier, _ := signedImage(t, true, test.form)
 			reg.failing(http.StatusTooManyRequests, lookUps[test.broken])
-			result, err := c.Verify(t.Context(), reg.ref("app:v1"), verifier)
+			if _, err := c.Verify(t.Context(), reg.ref("app:v1"), verifier); err != nil {
+				t.Fatal(err)
+			}
+			result, err := c.Verify(t.Context(), reg.ref("app:v1"), verifier, registry.WithEverySignature())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -208,7 +211,7 @@ func TestHangingRegistryEndsWithTheContext(t *testing.T) {
 				cancel(cause)
 				<-r.Context().Done()
 			})
-			_, err := c.Verify(ctx, reg.ref("app:v1"), verifier)
+			_, err := c.Verify(ctx, reg.ref("app:v1"), verifier, registry.WithEverySignature())
 			wantFamily(t, err, verify.ErrInconclusive)
 			if !errors.Is(err, context.Canceled) {
 				t.Errorf("error is %v, want the context's", err)
@@ -518,9 +521,16 @@ func TestOddReferrers(t *testing.T) {
 		{"a negative size", func(x *ocispec.Index) { x.Manifests[0].Size = -1 }, false},
 		{"a huge size", func(x *ocispec.Index) { x.Manifests[0].Size = 1 << 60 }, false},
 		{"a wrong size", func(x *ocispec.Index) { x.Manifests[0].Size++ }, false},
-		{"too many", func(x *ocispec.Index) {
+		{"the same one many times", func(x *ocispec.Index) {
 			for range 3000 {
 				x.Manifests = append(x.Manifests, x.Manifests[0])
+			}
+		}, true},
+		{"more junk than is looked at before the signature", func(x *ocispec.Index) {
+			for i := range 3000 {
+				other := x.Manifests[0]
+				other.Digest, other.Size = digest.FromString(fmt.Sprint(i)), 1<<40
+				x.Manifests = append([]ocispec.Descriptor{other}, x.Manifests...)
 			}
 		}, false},
 	}

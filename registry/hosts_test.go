@@ -134,7 +134,7 @@ func TestNetworkSettingsServeSignaturesToo(t *testing.T) {
 				registry.WithForm(signing.Both)); err != nil {
 				t.Fatal(err)
 			}
-			result, err := c.Verify(ctx, "registry.test/team/app:v1", verifierOf(t, key))
+			result, err := c.Verify(ctx, "registry.test/team/app:v1", verifierOf(t, key), registry.WithEverySignature())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -234,7 +234,7 @@ func TestMirror(t *testing.T) {
 		if got := mirror.recorded(); len(got) > 0 {
 			t.Errorf("the push asked the mirror: %q", got)
 		}
-		result, err := c.Verify(ctx, "registry.test/app:v1", verifierOf(t, key))
+		result, err := c.Verify(ctx, "registry.test/app:v1", verifierOf(t, key), registry.WithEverySignature())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -389,7 +389,7 @@ func TestMirrorsAreToldWhomTheyStandFor(t *testing.T) {
 				r.URL.Path = strings.Replace(r.URL.Path, "/v2/library/", "/v2/", 1)
 				next.ServeHTTP(w, r)
 			})
-			if _, err := c.VerifyImage(t.Context(), verify.Image{Name: name + "/library/app:v1", Target: desc}, verifier); err != nil {
+			if _, err := c.VerifyImage(t.Context(), verify.Image{Name: name + "/library/app:v1", Target: desc}, verifier, registry.WithEverySignature()); err != nil {
 				t.Fatal(err)
 			}
 			requests := mirror.recorded()

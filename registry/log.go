@@ -31,8 +31,11 @@ func (c *Client) quiet(ctx context.Context) context.Context {
 	return log.WithLogger(ctx, logrus.NewEntry(logger))
 }
 
-// ownContext is quiet for the requests that this package makes for itself.
-func (c *Client) ownContext(ctx context.Context) context.Context { return own(c.quiet(ctx)) }
+// ownContext is quiet for the requests that this package makes for itself, whose
+// answers have at most limit bytes.
+func (c *Client) ownContext(ctx context.Context, limit int64) context.Context {
+	return own(c.quiet(ctx), limit)
+}
 
 type slogHook struct{ log *slog.Logger }
 

@@ -6,6 +6,7 @@ package registry
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -13,7 +14,76 @@ import (
 	"github.com/cosignkit/cosignkit/internal/limits"
 )
 
-// parsedIndex and parsedManifest are what is read of an index and a manifest.
+// eachFunc is called for each descriptor of a list, with its position, and the
+// error of one that cannot be read. An error that it returns ends the list.
+type eachFunc func(i int, desc ocispec.Descriptor, err error) error
+
+// eachDescriptor calls f for the list in the field manifests or layers of a
+// manifest or index, and returns its error. Nothing but the current descriptor is
+// in memory: one takes two bytes in JSON and a hundred times that as a value.
+func eachDescriptor(b []byte, field string, f eachFunc) error {
+	list := descriptorList{each: f}
+	var document struct {
+		Manifests descriptorList `json:"manifests"`
+		Layers    descriptorList `json:"layers"`
+	}
+	if field == "layers" {
+		document.Layers.each = list.pass
+	} else {
+		document.Manifests.each = list.pass
+	}
+	err := json.Unmarshal(b, &document)
+	if list.stopped != nil {
+		return list.stopped
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", errContent, err)
+	}
+	return nil
+}
+
+// descriptorList is a list that is not kept.
+type descriptorList struct {
+	each    eachFunc
+	stopped error
+}
+
+// pass keeps the error of each, which is none of the document's.
+func (l *descriptorList) pass(i int, desc ocispec.Descriptor, err error) error {
+	l.stopped = l.each(i, desc, err)
+	return l.stopped
+}
+
+func (l *descriptorList) UnmarshalJSON(b []byte) error {
+	if l.each == nil || string(b) == "null" {
+		return nil
+	}
+	decoder := json.NewDecoder(bytes.NewReader(b))
+	if t, err := decoder.Token(); err != nil || t != json.Delim('[') {
+		return errors.New("want a list of descriptors")
+	}
+	for i := 0; decoder.More(); i++ {
+		if i == limits.Descriptors {
+			return limits.Exceeded("number of descriptors", limits.Descriptors)
+		}
+		var raw json.RawMessage
+		if err := decoder.Decode(&raw); err != nil {
+			return err
+		}
+		var desc ocispec.Descriptor
+		err := json.Unmarshal(raw, &desc)
+		if err != nil {
+			desc, err = ocispec.Descriptor{}, fmt.Errorf("%w: %w", errContent, err)
+		}
+		if err := l.each(i, desc, err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// parsedIndex and parsedManifest are what is read of an index and a manifest that
+// is written again.
 type parsedIndex struct {
 	MediaType string      `json:"mediaType"`
 	Manifests descriptors `json:"manifests"`

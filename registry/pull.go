@@ -28,7 +28,7 @@ func (c *Client) Pull(ctx context.Context, cd *containerd.Client, ref string, ve
 	}
 	var result *verify.Result
 	var verdict error
-	opts = append(slices.Clip(opts), func(o *verifyOptions) {
+	opts = append(slices.Clip(opts), verifyOption(func(o *verifyOptions) {
 		next := o.onResult
 		o.onResult = func(r *verify.Result, err error) {
 			result, verdict = r, err
@@ -36,7 +36,7 @@ func (c *Client) Pull(ctx context.Context, cd *containerd.Client, ref string, ve
 				next(r, err)
 			}
 		}
-	})
+	}))
 	remoteOpts = append(slices.Clip(remoteOpts), containerd.WithResolver(c.VerifyingResolver(verifier, opts...)))
 	image, err := cd.Pull(c.quiet(ctx), name.String(), remoteOpts...)
 	if verdict != nil {

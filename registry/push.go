@@ -43,7 +43,7 @@ func (c *Client) Push(ctx context.Context, cd *containerd.Client, ref string, ta
 		return nil, fault.New(verify.ErrMisconfigured, opPush, ref, "reference", err)
 	}
 	var attached []Attached
-	opts = append(slices.Clip(opts), func(o *signOptions) {
+	opts = append(slices.Clip(opts), signOption(func(o *signOptions) {
 		next := o.onAttached
 		o.onAttached = func(a Attached) {
 			attached = append(attached, a)
@@ -51,7 +51,7 @@ func (c *Client) Push(ctx context.Context, cd *containerd.Client, ref string, ta
 				next(a)
 			}
 		}
-	})
+	}))
 	remoteOpts = append(slices.Clip(remoteOpts), containerd.WithResolver(c.SigningResolver(signer, opts...)))
 	if err := cd.Push(c.quiet(ctx), withDigest(name, target.Digest), target, remoteOpts...); err != nil {
 		return attached, fault.New(kindOf(err), opPush, name.String(), "", failed(ctx, err))
@@ -118,11 +118,11 @@ func (p *signingPusher) Push(ctx context.Context, desc ocispec.Descriptor) (cont
 // finish runs when the content of the root is complete and everything that it
 // refers to is in the registry.
 func (p *signingPusher) finish(ctx context.Context, desc ocispec.Descriptor, b []byte) error {
-	ctx = p.resolver.client.ownContext(ctx)
+	ctx = p.resolver.client.ownContext(ctx, limits.Manifest)
 	if err := p.pushRoot(ctx, desc, b); err != nil {
 		return fault.New(kindOf(err), opPush, p.ref, "manifest by digest", err)
 	}
-	if _, err := p.resolver.client.signTarget(ctx, p.repository, desc, p.resolver.signer, p.resolver.signOptions); err != nil {
+	if _, err := p.resolver.client.signTarget(ctx, p.source, p.name, desc, p.resolver.signer, p.resolver.signOptions); err != nil {
 		return p.leftBehind("sign", err)
 	}
 	if p.tag == "" {

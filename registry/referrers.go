@@ -5,13 +5,14 @@ package registry
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"mime"
 	"net/http"
 	"net/url"
 	"regexp"
-	"slices"
+	"sync"
 
 	"github.com/containerd/containerd/v2/core/remotes"
 	"github.com/containerd/containerd/v2/core/remotes/docker"
@@ -26,89 +27,89 @@ import (
 // answer and not a failure.
 var errNoReferrersAPI = errors.New("the registry has no referrers API")
 
-// referrers lists what refers to d, by the referrers API (OCI distribution
-// specification 1.1, listing referrers), of every host: a mirror may know fewer
-// than the registry itself. What was found is returned also beside the error of
-// a host that did not answer.
+// eachReferrer calls f for what refers to d, by the referrers API (OCI
+// distribution specification 1.1, listing referrers) of every host: a mirror may
+// know fewer than the registry itself. What was found has been handed on also
+// where a host did not answer, which is the error then. An error of f ends it.
 //
 // containerd's own FetchReferrers is used only behind a resolver of the
 // caller's. It goes on to the referrers tag when the API fails, and when that
 // does not exist reports an empty list, so that a throttled look-up reads as
 // "unsigned"; it reads one page; and it does not say which of the two answered,
 // which a writer has to know.
-func (r repository) referrers(ctx context.Context, d digest.Digest) ([]ocispec.Descriptor, error) {
+func (r repository) eachReferrer(ctx context.Context, d digest.Digest, b *budget, f eachFunc) error {
 	if r.hosts == nil {
-		return r.fetchReferrers(ctx, d)
+		return r.fetchReferrers(ctx, d, f)
 	}
 	hosts, ctx, err := r.hostsWith(ctx, docker.HostCapabilityReferrers)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var all []ocispec.Descriptor
+	list := descriptorList{each: f}
 	var answered bool
 	var unanswered error
 	for _, host := range hosts {
-		found, err := r.listReferrers(ctx, host, d)
+		err := r.listReferrers(ctx, host, d, b, list.pass)
 		switch {
+		case list.stopped != nil:
+			return list.stopped
 		case err == nil:
 			answered = true
-			all = slices.Concat(all, slices.DeleteFunc(found, func(f ocispec.Descriptor) bool {
-				return slices.ContainsFunc(all, func(a ocispec.Descriptor) bool { return a.Digest == f.Digest && a.Size == f.Size })
-			}))
 		case !errors.Is(err, errNoReferrersAPI) && unanswered == nil:
 			unanswered = fmt.Errorf("%s: %w", host.Host, err)
 		}
 	}
 	if unanswered == nil && !answered {
-		return nil, errNoReferrersAPI
+		return errNoReferrersAPI
 	}
-	return all, unanswered
+	return unanswered
 }
 
-func (r repository) fetchReferrers(ctx context.Context, d digest.Digest) ([]ocispec.Descriptor, error) {
+func (r repository) fetchReferrers(ctx context.Context, d digest.Digest, f eachFunc) error {
 	fetcher, err := r.resolver.Fetcher(ctx, r.digest(d))
 	if err != nil {
-		return nil, failed(ctx, err)
+		return failed(ctx, err)
 	}
 	rf, ok := fetcher.(remotes.ReferrersFetcher)
 	if !ok {
-		return nil, errNoReferrersAPI
+		return errNoReferrersAPI
 	}
 	found, err := rf.FetchReferrers(ctx, d)
 	if err != nil {
-		return nil, failed(ctx, err)
+		return failed(ctx, err)
 	}
-	if len(found) > limits.Candidates {
-		return nil, limits.Exceeded("number of referrers", limits.Candidates)
+	for i, desc := range found {
+		if err := f(i, desc, nil); err != nil {
+			return err
+		}
 	}
-	return found, nil
+	return nil
 }
 
 // listReferrers reads every page of the list of one host.
-func (r repository) listReferrers(ctx context.Context, host docker.RegistryHost, d digest.Digest) ([]ocispec.Descriptor, error) {
+func (r repository) listReferrers(ctx context.Context, host docker.RegistryHost, d digest.Digest, b *budget, f eachFunc) error {
+	if r.lacksAPI.has(host) {
+		return errNoReferrersAPI
+	}
 	next := endpoint(host, r.spec(), "referrers", d.String())
-	var all []ocispec.Descriptor
-	for range limits.ReferrersPages {
-		page, link, err := r.referrersPage(ctx, host, next)
-		if err != nil {
-			return nil, err
+	for range b.limits.Candidates {
+		page, link, err := r.referrersPage(ctx, host, next, b)
+		if err == nil {
+			err = eachDescriptor(page, "manifests", f)
 		}
-		if all = append(all, page...); len(all) > limits.Candidates {
-			return nil, limits.Exceeded("number of referrers", limits.Candidates)
-		}
-		if link == nil {
-			return all, nil
+		if err != nil || link == nil {
+			return err
 		}
 		// The credentials of this host are for this host.
 		if link.Scheme != next.Scheme || link.Host != next.Host {
-			return nil, fmt.Errorf("%w: the next page of referrers is on another host", errContent)
+			return fmt.Errorf("%w: the next page of referrers is on another host", errContent)
 		}
 		next = link
 	}
-	return nil, limits.Exceeded("number of pages of referrers", limits.ReferrersPages)
+	return limits.Exceeded("number of pages of referrers", b.limits.Candidates)
 }
 
-func (r repository) referrersPage(ctx context.Context, host docker.RegistryHost, u *url.URL) (page []ocispec.Descriptor, next *url.URL, err error) {
+func (r repository) referrersPage(ctx context.Context, host docker.RegistryHost, u *url.URL, b *budget) (page []byte, next *url.URL, err error) {
 	resp, err := r.get(ctx, host, u, ocispec.MediaTypeImageIndex)
 	if err != nil {
 		return nil, nil, failed(ctx, err)
@@ -117,6 +118,9 @@ func (r repository) referrersPage(ctx context.Context, host docker.RegistryHost,
 	switch resp.StatusCode {
 	case http.StatusOK:
 	case http.StatusNotFound, http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusNotImplemented:
+		if !isAboutContent(resp) {
+			r.lacksAPI.add(host)
+		}
 		return nil, nil, errNoReferrersAPI
 	default:
 		return nil, nil, failed(ctx, remoteserrors.NewUnexpectedStatusErr(resp))
@@ -126,16 +130,52 @@ func (r repository) referrersPage(ctx context.Context, host docker.RegistryHost,
 		// The specification requires the type; a proxy's login page has another.
 		return nil, nil, errNoReferrersAPI
 	}
-	b, err := limits.ReadAll(resp.Body, limits.Manifest, "list of referrers")
+	page, err = limits.ReadAll(resp.Body, b.limits.Manifest, "list of referrers")
 	if err != nil {
 		return nil, nil, failed(ctx, err)
 	}
-	index, err := parseIndex(b)
-	if err != nil {
+	if err := b.take(int64(len(page)), b.limits.Manifest, "list of referrers in bytes"); err != nil {
 		return nil, nil, err
 	}
 	next, err = nextPage(u, resp.Header)
-	return index.Manifests, next, err
+	return page, next, err
+}
+
+// hostSet remembers hosts for the life of a client.
+type hostSet struct{ hosts sync.Map }
+
+func hostKey(host docker.RegistryHost) string { return host.Scheme + "://" + host.Host + host.Path }
+
+func (s *hostSet) has(host docker.RegistryHost) bool {
+	_, ok := s.hosts.Load(hostKey(host))
+	return ok
+}
+
+func (s *hostSet) add(host docker.RegistryHost) { s.hosts.Store(hostKey(host), true) }
+
+// isAboutContent reports whether a refusal is about the repository or the image,
+// and so says nothing about the API: that there is none, or that it is shown to
+// nobody.
+func isAboutContent(resp *http.Response) bool {
+	b, err := limits.ReadAll(resp.Body, limits.Error, "error")
+	if err != nil {
+		return true
+	}
+	var answer struct {
+		Errors []struct {
+			Code string `json:"code"`
+		} `json:"errors"`
+	}
+	if json.Unmarshal(b, &answer) != nil {
+		return false
+	}
+	for _, e := range answer.Errors {
+		switch e.Code {
+		case "NAME_UNKNOWN", "MANIFEST_UNKNOWN", "DENIED", "UNAUTHORIZED", "TOOMANYREQUESTS":
+			return true
+		}
+	}
+	return false
 }
 
 var linkNext = regexp.MustCompile(`<([^>]*)>\s*;[^,]*\brel="?next"?`)

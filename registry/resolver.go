@@ -141,7 +141,7 @@ func (r *signingResolver) Pusher(ctx context.Context, ref string) (remotes.Pushe
 	}
 	p := &signingPusher{
 		resolver:   r,
-		repository: repository{r.client.pushSource(), name},
+		repository: repository{source: r.client.pushSource(), name: name},
 		ref:        ref,
 		root:       digested.Digest(),
 	}

@@ -31,8 +31,9 @@ import (
 type source struct {
 	resolver remotes.Resolver
 	// hosts is nil behind a resolver of the caller's.
-	hosts  docker.RegistryHosts
-	header http.Header
+	hosts    docker.RegistryHosts
+	header   http.Header
+	lacksAPI *hostSet
 }
 
 // pullSource reads from mirrors first.
@@ -61,8 +62,9 @@ func (c *Client) newSource(hosts docker.RegistryHosts) source {
 		return source{resolver: c.config.Resolver}
 	}
 	return source{
-		hosts:  hosts,
-		header: c.header(),
+		hosts:    hosts,
+		header:   c.header(),
+		lacksAPI: &c.lacksAPI,
 		resolver: docker.NewResolver(docker.ResolverOptions{
 			Hosts:   hosts,
 			Headers: c.header(),

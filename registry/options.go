@@ -1,0 +1,168 @@
+// Copyright The cosignkit Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"errors"
+	"os"
+
+	"github.com/containerd/platforms"
+	"github.com/distribution/reference"
+
+	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/signing"
+	"github.com/cosignkit/cosignkit/verify"
+)
+
+// SignOption changes how an image is signed.
+type SignOption interface{ applyToSign(*signOptions) }
+
+// VerifyOption changes how an image is verified.
+type VerifyOption interface{ applyToVerify(*verifyOptions) }
+
+// Option is for both.
+type Option interface {
+	SignOption
+	VerifyOption
+}
+
+type signOptions struct {
+	form        signing.Form
+	annotations map[string]string
+	claimed     string
+	recursive   bool
+	repository  string
+	onAttached  func(Attached)
+}
+
+type verifyOptions struct {
+	repository    string
+	everySigner   bool
+	platform      platforms.MatchComparer
+	everyPlatform bool
+	index         string
+	onResult      func(*verify.Result, error)
+}
+
+type signOption func(*signOptions)
+
+func (f signOption) applyToSign(o *signOptions) { f(o) }
+
+type verifyOption func(*verifyOptions)
+
+func (f verifyOption) applyToVerify(o *verifyOptions) { f(o) }
+
+func makeSignOptions(opts []SignOption) signOptions {
+	var o signOptions
+	for _, opt := range opts {
+		opt.applyToSign(&o)
+	}
+	return o
+}
+
+func makeVerifyOptions(opts []VerifyOption) verifyOptions {
+	var o verifyOptions
+	for _, opt := range opts {
+		opt.applyToVerify(&o)
+	}
+	return o
+}
+
+// WithSignatureRepository is [Config.SignatureRepository] for one call.
+func WithSignatureRepository(name string) Option { return signatureRepository(name) }
+
+type signatureRepository string
+
+func (r signatureRepository) applyToSign(o *signOptions)     { o.repository = string(r) }
+func (r signatureRepository) applyToVerify(o *verifyOptions) { o.repository = string(r) }
+
+// WithForm sets the form of signature. The default is signing.Bundle.
+func WithForm(form signing.Form) SignOption {
+	return signOption(func(o *signOptions) { o.form = form })
+}
+
+// WithAnnotations adds signed annotations.
+func WithAnnotations(annotations map[string]string) SignOption {
+	return signOption(func(o *signOptions) { o.annotations = annotations })
+}
+
+// WithClaimedRepository sets the repository name that the signature claims. The
+// default is the repository that is pushed to.
+func WithClaimedRepository(name string) SignOption {
+	return signOption(func(o *signOptions) { o.claimed = name })
+}
+
+// WithRecursive signs, where the image is an index, also every manifest and index
+// that it contains, each with signatures of its own, and itself last. Without it
+// an index is signed as it is, which says as much about what it contains, since
+// that is named by digest; but a manifest that is used alone has no signature
+// then, unless verified with [WithIndex].
+func WithRecursive() SignOption {
+	return signOption(func(o *signOptions) { o.recursive = true })
+}
+
+// WithAttached calls f for each signature once it is attached and read back. It
+// is not called by two goroutines at a time.
+func WithAttached(f func(Attached)) SignOption {
+	return signOption(func(o *signOptions) { o.onAttached = f })
+}
+
+// WithResult calls f, in the goroutine that verifies, with the outcome of each
+// verification; the result is nil when nothing could be checked. It is for
+// resolvers, which have no other way to return one.
+func WithResult(f func(*verify.Result, error)) VerifyOption {
+	return verifyOption(func(o *verifyOptions) { o.onResult = f })
+}
+
+// WithEverySignature reads and checks every signature that there is, and lists
+// each in the result, also when the first one was enough. It is for people who
+// want to see who signed; a pull needs it not.
+func WithEverySignature() VerifyOption {
+	return verifyOption(func(o *verifyOptions) { o.everySigner = true })
+}
+
+// WithPlatform accepts an index also where it is not acceptable itself but the
+// manifest in it that platform likes best is. Then that manifest, and not the
+// index, is the result's Image.Target, and what to fetch and run.
+func WithPlatform(platform platforms.MatchComparer) VerifyOption {
+	return verifyOption(func(o *verifyOptions) { o.platform = platform })
+}
+
+// WithEveryPlatform accepts an index only if, beside itself, every manifest that
+// it contains has acceptable signatures of its own, as [WithRecursive] makes
+// them. Attestations of build tools, which are for no platform, need none.
+func WithEveryPlatform() VerifyOption {
+	return verifyOption(func(o *verifyOptions) { o.everyPlatform = true })
+}
+
+// WithIndex accepts a manifest also where it is not acceptable itself but the
+// index that ref stands for is, and contains it. The result's Matched is that
+// index then; Image.Target is the manifest as ever.
+func WithIndex(ref string) VerifyOption {
+	return verifyOption(func(o *verifyOptions) { o.index = ref })
+}
+
+// SignatureRepositoryFromEnvironment returns COSIGN_REPOSITORY, for
+// [Config.SignatureRepository]. It is empty if the variable is unset or empty,
+// and misconfigured if it names no repository.
+func SignatureRepositoryFromEnvironment() (string, error) {
+	const name = "COSIGN_REPOSITORY"
+	value := os.Getenv(name) //nolint:forbidigo // the constructor for it
+	if value == "" {
+		return "", nil
+	}
+	if _, err := parseRepository(value); err != nil {
+		return "", fault.New(verify.ErrMisconfigured, "read environment", name, "", err)
+	}
+	return value, nil
+}
+
+// parseRepository parses a reference that has neither tag nor digest.
+func parseRepository(name string) (reference.Named, error) {
+	named, err := reference.ParseNormalizedNamed(name)
+	if err == nil && !reference.IsNameOnly(named) {
+		err = errors.New("a repository has neither tag nor digest")
+	}
+	return named, err
+}

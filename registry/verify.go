@@ -1,0 +1,264 @@
+// Copyright The cosignkit Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+
+	"github.com/containerd/containerd/v2/core/images"
+	"github.com/distribution/reference"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/internal/limits"
+	"github.com/cosignkit/cosignkit/verify"
+)
+
+// Verify resolves ref once and verifies the descriptor that it stands for, with
+// the signatures that are found for it; in a reference with tag and digest the
+// digest counts. The error is nil only if the image is acceptable; then the
+// result's Image.Target is what to fetch and run. Looking for signatures ends as
+// soon as the image is acceptable. The result is not nil when candidates were
+// checked, also beside an error.
+func (c *Client) Verify(ctx context.Context, ref string, verifier verify.Verifier, opts ...VerifyOption) (*verify.Result, error) {
+	name, err := normalize(ref)
+	if err != nil {
+		return nil, fault.New(verify.ErrMisconfigured, opVerify, ref, "reference", err)
+	}
+	return c.resolveAndVerify(ctx, c.pullSource(), name, verifier, makeVerifyOptions(opts))
+}
+
+// VerifyImage is [Client.Verify] for an image that is resolved already, such as
+// one that containerd is about to fetch or to run. Nothing is resolved again.
+func (c *Client) VerifyImage(ctx context.Context, image verify.Image, verifier verify.Verifier, opts ...VerifyOption) (*verify.Result, error) {
+	name, err := normalize(image.Name)
+	if err == nil {
+		err = checkTarget(image.Target)
+	}
+	if err != nil {
+		return nil, fault.New(verify.ErrMisconfigured, opVerify, image.Name, "image", err)
+	}
+	return c.verifyTarget(ctx, c.pullSource(), name, image.Target, verifier, makeVerifyOptions(opts))
+}
+
+func (c *Client) resolveAndVerify(ctx context.Context, src source, name reference.Named, verifier verify.Verifier, o verifyOptions) (*verify.Result, error) {
+	target, err := src.resolve(c.ownContext(ctx, limits.Manifest), name)
+	if err != nil {
+		err = fault.New(kindOf(err), opVerify, name.String(), "resolve", err)
+		if o.onResult != nil {
+			o.onResult(nil, err)
+		}
+		return nil, err
+	}
+	return c.verifyTarget(ctx, src, name, target, verifier, o)
+}
+
+func (c *Client) verifyTarget(ctx context.Context, src source, name reference.Named, target ocispec.Descriptor, verifier verify.Verifier, o verifyOptions) (result *verify.Result, err error) {
+	if o.onResult != nil {
+		defer func() { o.onResult(result, err) }()
+	}
+	v := &verification{source: src, name: name, verifier: verifier, limits: verify.DefaultLimits(), options: o}
+	if verifier == nil {
+		return nil, v.failed(target, "", errNoVerifier)
+	}
+	if s, ok := verifier.(verify.StreamVerifier); ok {
+		v.limits = s.Limits()
+	}
+	if v.elsewhere, err = c.signatureRepository(o.repository); err != nil {
+		return nil, v.failed(target, "signature repository", err)
+	}
+	// The verifier has this limit as well; here it bounds several nodes, and what
+	// is read for them.
+	ctx, cancel := context.WithTimeout(ctx, v.limits.Time)
+	defer cancel()
+	ctx = c.ownContext(ctx, max(v.limits.Manifest, v.limits.Payload, v.limits.Bundle))
+	return v.verify(ctx, target)
+}
+
+// signatureRepository returns the repository of the call, or else of the client,
+// or nil.
+func (c *Client) signatureRepository(name string) (reference.Named, error) {
+	if name == "" {
+		name = c.config.SignatureRepository
+	}
+	if name == "" {
+		return nil, nil
+	}
+	return parseRepository(name)
+}
+
+// verification is one verification of one image.
+type verification struct {
+	source
+	name     reference.Named
+	verifier verify.Verifier
+	limits   verify.Limits
+	options  verifyOptions
+	// elsewhere is a second repository in which signatures are looked for, or
+	// nil.
+	elsewhere reference.Named
+}
+
+func (v *verification) image(target ocispec.Descriptor) verify.Image {
+	return verify.Image{Name: v.name.String(), Target: target}
+}
+
+// failed wraps an error that is about what the caller gave.
+func (v *verification) failed(target ocispec.Descriptor, stage string, err error) error {
+	return fault.New(verify.ErrMisconfigured, opVerify, v.image(target).String(), stage, err)
+}
+
+// verify verifies target, and where that is not acceptable, what the options
+// accept in its stead.
+func (v *verification) verify(ctx context.Context, target ocispec.Descriptor) (*verify.Result, error) {
+	result, err := v.node(ctx, v.name, target)
+	switch isIndex := images.IsIndexType(target.MediaType); {
+	case err == nil && v.options.everyPlatform && isIndex:
+		return v.everyPlatform(ctx, result)
+	case err == nil, errors.Is(err, verify.ErrMisconfigured), v.options.everyPlatform, ctx.Err() != nil:
+		return result, err
+	case v.options.platform != nil && isIndex:
+		return v.orElse(result, err, func() (*verify.Result, error) { return v.onePlatform(ctx, target) })
+	case v.options.index != "":
+		return v.orElse(result, err, func() (*verify.Result, error) { return v.withinIndex(ctx, target) })
+	default:
+		return result, err
+	}
+}
+
+// node verifies one manifest or index by its own signatures, those of the
+// repository in.
+func (v *verification) node(ctx context.Context, in reference.Named, target ocispec.Descriptor) (*verify.Result, error) {
+	image := v.image(target)
+	result, err := v.check(ctx, image, discover(ctx, v.repositories(in), target.Digest, v.limits))
+	if err != nil {
+		return result, fault.New(verify.ErrInconclusive, opVerify, image.String(), "", err)
+	}
+	// A nil error alone is not trusted: a verifier of somebody else's that
+	// forgets the result, or answers for another image, must not let one pass.
+	if result == nil || !result.Accepted || result.Image.Target.Digest != target.Digest {
+		return result, v.failed(target, "", errors.New("the verifier accepts without a result for this image"))
+	}
+	result.Image, result.Matched = image, target
+	return result, nil
+}
+
+func (v *verification) check(ctx context.Context, image verify.Image, candidates iter.Seq[verify.Candidate]) (*verify.Result, error) {
+	if s, ok := v.verifier.(verify.StreamVerifier); ok && !v.options.everySigner {
+		return s.VerifyStream(ctx, image, candidates)
+	}
+	return v.verifier.Verify(ctx, image, slices.Collect(candidates))
+}
+
+// repositories are where signatures of what is in a repository are looked for.
+func (v *verification) repositories(in reference.Named) []repository {
+	all := []repository{{source: v.source, name: in}}
+	if v.elsewhere != nil && v.elsewhere.Name() != in.Name() {
+		all = append(all, repository{source: v.source, name: v.elsewhere, elsewhere: v.elsewhere.Name()})
+	}
+	return all
+}
+
+// orElse is the outcome of another attempt after one that failed. If both did,
+// what is unknown of either counts.
+func (v *verification) orElse(first *verify.Result, err error, second func() (*verify.Result, error)) (*verify.Result, error) {
+	result, secondErr := second()
+	if result == nil {
+		result = first
+	} else if first != nil {
+		result.Signatures = slices.Concat(first.Signatures, result.Signatures)
+	}
+	if secondErr == nil {
+		return result, nil
+	}
+	if result != nil && first != nil {
+		result.Image, result.Accepted, result.Matched = first.Image, false, ocispec.Descriptor{}
+	}
+	return result, fault.New(verify.ErrRejected, opVerify, v.name.String(), "", fmt.Errorf("%w; and %w", err, secondErr))
+}
+
+// onePlatform verifies the manifest of an index that is for the platform of the
+// options.
+func (v *verification) onePlatform(ctx context.Context, index ocispec.Descriptor) (*verify.Result, error) {
+	nodes, err := repository{source: v.source, name: v.name}.nodes(ctx, index, v.limits.Manifest)
+	if err != nil {
+		return nil, fault.New(kindOf(err), opVerify, v.image(index).String(), "read index", err)
+	}
+	best := bestFor(v.options.platform, nodes)
+	if best == nil {
+		return nil, fault.New(verify.ErrRejected, opVerify, v.image(index).String(), "read index", errors.New("it has no manifest for the platform"))
+	}
+	return v.node(ctx, v.name, *best)
+}
+
+// withinIndex verifies the index that the options name, which must contain
+// target.
+func (v *verification) withinIndex(ctx context.Context, target ocispec.Descriptor) (*verify.Result, error) {
+	ref := v.options.index
+	name, err := normalize(ref)
+	if err != nil {
+		return nil, fault.New(verify.ErrMisconfigured, opVerify, ref, "reference of an index", err)
+	}
+	index, err := v.resolve(ctx, name)
+	if err != nil {
+		return nil, fault.New(kindOf(err), opVerify, name.String(), "resolve", err)
+	}
+	if !images.IsIndexType(index.MediaType) {
+		return nil, fault.New(verify.ErrMisconfigured, opVerify, name.String(), "", errors.New("it is not an index"))
+	}
+	nodes, err := repository{source: v.source, name: name}.nodes(ctx, index, v.limits.Manifest)
+	if err != nil {
+		return nil, fault.New(kindOf(err), opVerify, name.String(), "read index", err)
+	}
+	if !slices.ContainsFunc(nodes, func(n ocispec.Descriptor) bool { return n.Digest == target.Digest && n.Size == target.Size }) {
+		return nil, fault.New(verify.ErrRejected, opVerify, name.String(), "read index", fmt.Errorf("it does not contain %s", target.Digest))
+	}
+	result, err := v.node(ctx, name, index)
+	if err == nil {
+		result.Image = v.image(target)
+	}
+	return result, err
+}
+
+// everyPlatform verifies what an index contains that was found acceptable.
+func (v *verification) everyPlatform(ctx context.Context, result *verify.Result) (*verify.Result, error) {
+	index := result.Image.Target
+	nodes, err := repository{source: v.source, name: v.name}.nodes(ctx, index, v.limits.Manifest)
+	if err != nil {
+		result.Accepted, result.Matched = false, ocispec.Descriptor{}
+		return result, fault.New(kindOf(err), opVerify, v.image(index).String(), "read index", err)
+	}
+	nodes = slices.DeleteFunc(nodes, func(n ocispec.Descriptor) bool {
+		return images.IsIndexType(n.MediaType) || isForNoPlatform(n)
+	})
+	results, errs := make([]*verify.Result, len(nodes)), make([]error, len(nodes))
+	var g errgroup.Group
+	g.SetLimit(parallelNodes)
+	for i, n := range nodes {
+		g.Go(func() error {
+			results[i], errs[i] = v.node(ctx, v.name, n)
+			return nil
+		})
+	}
+	_ = g.Wait() // the functions keep their errors in errs
+	var failed error
+	for i, r := range results {
+		if r != nil {
+			result.Signatures = append(result.Signatures, r.Signatures...)
+		}
+		// One that is bad decides, whatever is unknown of the others.
+		if errs[i] != nil && (failed == nil || errors.Is(errs[i], verify.ErrRejected) && !errors.Is(failed, verify.ErrRejected)) {
+			failed = errs[i]
+		}
+	}
+	if failed != nil {
+		result.Accepted, result.Matched = false, ocispec.Descriptor{}
+	}
+	return result, failed
+}
