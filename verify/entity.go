@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -93,6 +94,9 @@ func (e *entity) TlogEntries() ([]*tlog.Entry, error) {
 	}
 	for _, entry := range entries {
 		tle := entry.TransparencyLogEntry()
+		if err := checkCheckpoint(tle.GetInclusionProof().GetCheckpoint().GetEnvelope()); err != nil {
+			return nil, err
+		}
 		// The origins of Rekor v1 have spaces, and those of v2 cannot.
 		origin, _, _ := strings.Cut(tle.GetInclusionProof().GetCheckpoint().GetEnvelope(), "\n")
 		if entry.IsRekorV2() && strings.Contains(origin, " ") {
@@ -108,6 +112,32 @@ func (e *entity) TlogEntries() ([]*tlog.Entry, error) {
 		}
 	}
 	return entries, nil
+}
+
+// checkCheckpoint bounds what is verified of a checkpoint: each line of a log's
+// own key would be.
+func checkCheckpoint(envelope string) error {
+	if len(envelope) > limits.Checkpoint {
+		return limits.Exceeded("checkpoint in bytes", limits.Checkpoint)
+	}
+	_, signatures, _ := strings.Cut(envelope, "\n\n")
+	seen := map[string]bool{}
+	for line := range strings.Lines(signatures) {
+		// "— <name> <base64 of the hash of the key, and the signature>"
+		fields := strings.Fields(line)
+		if len(fields) == 0 {
+			continue
+		}
+		hash, err := base64.StdEncoding.DecodeString(fields[len(fields)-1])
+		if err != nil || len(hash) < 4 {
+			return errors.New("checkpoint with a signature that is none")
+		}
+		if seen[string(hash[:4])] {
+			return errors.New("checkpoint with two signatures by one key")
+		}
+		seen[string(hash[:4])] = true
+	}
+	return nil
 }
 
 // Version names none that sigstore-go has a compatibility mode for: that mode
@@ -235,18 +265,13 @@ func (v *validated) verifyKey(ctx context.Context, e *entity, material root.Trus
 	// else the policy asks for is then checked with that key alone.
 	bare := []sgverify.VerifierOption{sgverify.WithNoObserverTimestamps()}
 	key, err := v.anyKey(ctx, func(key policyKey) error {
-		_, err := run(e, keyed(material, key), bare, []sgverify.PolicyOption{sgverify.WithKey()})
+		_, err := run(e, keyed(material, key), bare, withKey)
 		return err
 	})
 	if err != nil {
 		return finding{}, err
 	}
 	var options []sgverify.VerifierOption
-	if v.timestampThreshold > 0 {
-		options = append(options, sgverify.WithSignedTimestamps(v.timestampThreshold))
-	} else {
-		options = append(options, sgverify.WithNoObserverTimestamps())
-	}
 	if !v.ignoreLog {
 		options = append(options, sgverify.WithTransparencyLog(v.logThreshold))
 		if e, err = v.lookUp(ctx, e, key.public); err != nil {
@@ -255,11 +280,34 @@ func (v *validated) verifyKey(ctx context.Context, e *entity, material root.Trus
 	} else if v.timestampThreshold == 0 {
 		return finding{key: key}, nil
 	}
-	result, err := run(e, keyed(material, key), options, []sgverify.PolicyOption{sgverify.WithKey()})
+	var result *sgverify.VerificationResult
+	if v.timestampThreshold > 0 {
+		result, err = run(e, keyed(material, key), append(options, sgverify.WithSignedTimestamps(v.timestampThreshold)), withKey)
+	} else {
+		result, err = runTimeless(e, keyed(material, key), options)
+	}
 	if err != nil {
 		return finding{key: key}, err
 	}
 	return finding{key: key, timestamps: timestampsOf(result)}, nil
+}
+
+var withKey = []sgverify.PolicyOption{sgverify.WithKey()}
+
+// runTimeless runs where no time need be vouched for. A log that shows an entry
+// without saying when it took it shows it now, and must be trusted now, unless
+// an authority vouches for a time at which it was.
+func runTimeless(e *entity, material root.TrustedMaterial, options []sgverify.VerifierOption) (*sgverify.VerificationResult, error) {
+	now, all := timely(e, material, []time.Time{time.Now()})
+	options = slices.Clip(options)
+	result, err := runOnce(e, now, append(options, sgverify.WithNoObserverTimestamps()), withKey)
+	if err == nil || all {
+		return result, err
+	}
+	if result, stampedErr := run(e, material, append(options, sgverify.WithObserverTimestamps(1)), withKey); stampedErr == nil {
+		return result, nil
+	}
+	return nil, fmt.Errorf("%w; the log is not trusted any more or not yet, and no timestamp says that it was", err)
 }
 
 // lookUp returns e with the log entries that it does not show, if they are to be
@@ -302,7 +350,7 @@ func (m timelyMaterial) RekorLogs() map[string]*root.TransparencyLog { return m.
 // timely is material without the logs that are only proved to have an entry, and
 // were trusted at none of the times that are vouched for: the key of a log is
 // good for the period that the trusted root gives it.
-func timely(e *entity, material root.TrustedMaterial, times []sgverify.TimestampVerificationResult) (timelyMaterial, bool) {
+func timely(e *entity, material root.TrustedMaterial, times []time.Time) (timelyMaterial, bool) {
 	logs, all := maps.Clone(material.RekorLogs()), true
 	for _, entry := range e.GetVerificationMaterial().GetTlogEntries() {
 		id := hex.EncodeToString(entry.GetLogId().GetKeyId())
@@ -310,9 +358,8 @@ func timely(e *entity, material root.TrustedMaterial, times []sgverify.Timestamp
 		if !ok || len(entry.GetInclusionPromise().GetSignedEntryTimestamp()) > 0 {
 			continue
 		}
-		if !slices.ContainsFunc(times, func(t sgverify.TimestampVerificationResult) bool {
-			return !t.Timestamp.Before(log.ValidityPeriodStart) &&
-				(log.ValidityPeriodEnd.IsZero() || !t.Timestamp.After(log.ValidityPeriodEnd))
+		if !slices.ContainsFunc(times, func(t time.Time) bool {
+			return !t.Before(log.ValidityPeriodStart) && (log.ValidityPeriodEnd.IsZero() || !t.After(log.ValidityPeriodEnd))
 		}) {
 			delete(logs, id)
 			all = false
@@ -326,7 +373,11 @@ func run(e *entity, material root.TrustedMaterial, options []sgverify.VerifierOp
 	if err != nil || len(result.VerifiedTimestamps) == 0 {
 		return result, err
 	}
-	if fewer, all := timely(e, material, result.VerifiedTimestamps); !all {
+	var times []time.Time
+	for _, t := range result.VerifiedTimestamps {
+		times = append(times, t.Timestamp)
+	}
+	if fewer, all := timely(e, material, times); !all {
 		return runOnce(e, fewer, options, policy)
 	}
 	return result, nil

@@ -66,6 +66,10 @@ const (
 	// authority has two or three intermediates.
 	Chain = 16
 
+	// Checkpoint bounds the signed state of a log that comes with an entry. With
+	// the signatures of twenty witnesses it is about 3 KiB.
+	Checkpoint = 16 << 10
+
 	// TrustedRoot bounds a trusted root, a signing config, and a file of
 	// certificates or keys. Sigstore's own root is under 16 KiB.
 	TrustedRoot = 1 << 20

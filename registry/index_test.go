@@ -1,0 +1,378 @@
+// Copyright The cosignkit Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package registry_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	containerd "github.com/containerd/containerd/v2/client"
+	"github.com/containerd/platforms"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/cosignkit/cosignkit/internal/embedded"
+	"github.com/cosignkit/cosignkit/internal/limits"
+	"github.com/cosignkit/cosignkit/registry"
+	"github.com/cosignkit/cosignkit/signing"
+	"github.com/cosignkit/cosignkit/verify"
+)
+
+// multiArch is an index of amd64, arm64 in a nested index, and an attestation as
+// BuildKit makes them, in a registry.
+type multiArch struct {
+	*testRegistry
+	client *registry.Client
+	store  *embedded.Client
+	ctx    context.Context
+	key    *ecdsa.PrivateKey
+
+	index, amd64, nested, arm64, attestation ocispec.Descriptor
+}
+
+func newMultiArch(t *testing.T) *multiArch {
+	t.Helper()
+	m := &multiArch{testRegistry: newTestRegistry(t, true), client: newClient(t, registry.Config{}), key: newKey(t)}
+	m.store, m.ctx = newStore(t)
+	entry := func(d ocispec.Descriptor, more string) string {
+		return strings.TrimSuffix(descJSON(d), "}") + more + "}"
+	}
+	index := func(entries ...string) ocispec.Descriptor {
+		return putJSON(m.ctx, t, m.store, ocispec.MediaTypeImageIndex, fmt.Sprintf(
+			`{"schemaVersion":2,"mediaType":%q,"manifests":[%s]}`, ocispec.MediaTypeImageIndex, strings.Join(entries, ",")))
+	}
+	m.amd64, m.arm64 = putImage(m.ctx, t, m.store, "amd64"), putImage(m.ctx, t, m.store, "arm64")
+	m.attestation = putImage(m.ctx, t, m.store, "attestation")
+	m.nested = index(entry(m.arm64, `,"platform":{"os":"linux","architecture":"arm64"}`))
+	m.index = index(
+		entry(m.amd64, `,"platform":{"os":"linux","architecture":"amd64"}`),
+		entry(m.nested, ""),
+		entry(m.attestation, `,"platform":{"os":"unknown","architecture":"unknown"},"annotations":{"vnd.docker.reference.type":"attestation-manifest"}`),
+	)
+	pushUnsigned(m.ctx, t, m.client, m.store, m.ref("app:v1"), m.index)
+	return m
+}
+
+func (m *multiArch) at(d ocispec.Descriptor) string { return m.ref("app@" + d.Digest.String()) }
+
+func (m *multiArch) sign(t *testing.T, d ocispec.Descriptor, opts ...registry.SignOption) []registry.Attached {
+	t.Helper()
+	attached, err := m.client.Sign(m.ctx, m.at(d), signerOf(t, m.key), opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return attached
+}
+
+func (m *multiArch) verify(t *testing.T, ref string, opts ...registry.VerifyOption) (*verify.Result, error) {
+	t.Helper()
+	return m.client.Verify(m.ctx, ref, verifierOf(t, m.key), opts...)
+}
+
+func (m *multiArch) accepts(t *testing.T, ref string, target, matched ocispec.Descriptor, opts ...registry.VerifyOption) {
+	t.Helper()
+	result, err := m.verify(t, ref, opts...)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	if !result.Accepted || result.Image.Target.Digest != target.Digest || result.Matched.Digest != matched.Digest {
+		t.Errorf("target %s, matched %s; want %s and %s", result.Image.Target.Digest, result.Matched.Digest, target.Digest, matched.Digest)
+	}
+	if pinned, err := result.Pinned(); err != nil || !strings.HasSuffix(pinned, target.Digest.String()) {
+		t.Errorf("pinned to %q, %v", pinned, err)
+	}
+}
+
+func (m *multiArch) refuses(t *testing.T, family error, ref, why string, opts ...registry.VerifyOption) {
+	t.Helper()
+	result, err := m.verify(t, ref, opts...)
+	wantFamily(t, err, family)
+	wantText(t, err, why)
+	if result != nil && (result.Accepted || result.Matched.Digest != "") {
+		t.Errorf("result says accepted %v, matched %s", result.Accepted, result.Matched.Digest)
+	}
+}
+
+func TestSignRecursively(t *testing.T) {
+	t.Parallel()
+	for _, form := range []signing.Form{signing.Bundle, signing.Legacy} {
+		t.Run(string(form), func(t *testing.T) {
+			t.Parallel()
+			m := newMultiArch(t)
+			all := []digest.Digest{m.index.Digest, m.amd64.Digest, m.nested.Digest, m.arm64.Digest, m.attestation.Digest}
+			var subjects []digest.Digest
+			for _, a := range m.sign(t, m.index, registry.WithForm(form), registry.WithRecursive()) {
+				subjects = append(subjects, a.Subject)
+			}
+			if last := subjects[len(subjects)-1]; last != m.index.Digest {
+				t.Errorf("the last that was signed is %s, want the index", last)
+			}
+			slices.Sort(subjects)
+			slices.Sort(all)
+			if !slices.Equal(subjects, all) {
+				t.Errorf("signed %v, want %v", subjects, all)
+			}
+			for _, d := range []ocispec.Descriptor{m.index, m.amd64, m.nested, m.arm64, m.attestation} {
+				m.accepts(t, m.at(d), d, d)
+			}
+			m.accepts(t, m.ref("app:v1"), m.index, m.index, registry.WithEveryPlatform())
+		})
+	}
+	t.Run("pushed", func(t *testing.T) {
+		t.Parallel()
+		m := newMultiArch(t)
+		attached, err := m.client.Push(m.ctx, m.store.Client, m.ref("other:v1"), m.index, signerOf(t, m.key), nil, registry.WithRecursive())
+		if err != nil || len(attached) != 5 {
+			t.Fatalf("%d signatures, %v", len(attached), err)
+		}
+		m.accepts(t, m.ref("other:v1"), m.index, m.index, registry.WithEveryPlatform())
+	})
+	t.Run("an image that is no index", func(t *testing.T) {
+		t.Parallel()
+		m := newMultiArch(t)
+		if attached := m.sign(t, m.amd64, registry.WithRecursive()); len(attached) != 1 {
+			t.Errorf("%d signatures, want 1", len(attached))
+		}
+		m.accepts(t, m.at(m.amd64), m.amd64, m.amd64, registry.WithEveryPlatform())
+	})
+	t.Run("into another repository", func(t *testing.T) {
+		t.Parallel()
+		m := newMultiArch(t)
+		elsewhere := registry.WithSignatureRepository(m.ref("signatures"))
+		m.sign(t, m.index, registry.WithRecursive(), elsewhere)
+		m.refuses(t, verify.ErrRejected, m.at(m.arm64), "no signatures found")
+		m.accepts(t, m.ref("app:v1"), m.index, m.index, registry.WithEveryPlatform(), elsewhere)
+	})
+	t.Run("a failure leaves the index unsigned", func(t *testing.T) {
+		t.Parallel()
+		m := newMultiArch(t)
+		m.failing(http.StatusInternalServerError, func(r *http.Request) bool {
+			return r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/manifests/"+m.nested.Digest.String())
+		})
+		attached, err := m.client.Sign(m.ctx, m.ref("app:v1"), signerOf(t, m.key), registry.WithRecursive())
+		wantFamily(t, err, verify.ErrInconclusive)
+		if len(attached) != 0 {
+			t.Errorf("%d signatures", len(attached))
+		}
+	})
+}
+
+func TestVerifyOnePlatform(t *testing.T) {
+	t.Parallel()
+	arm64 := registry.WithPlatform(platforms.OnlyStrict(platforms.MustParse("linux/arm64")))
+	t.Run("the index is signed", func(t *testing.T) {
+		t.Parallel()
+		m := newMultiArch(t)
+		m.sign(t, m.index)
+		m.accepts(t, m.ref("app:v1"), m.index, m.index, arm64)
+	})
+	t.Run("the manifest alone is signed", func(t *testing.T) {
+		t.Parallel()
+		m := newMultiArch(t)
+		m.sign(t, m.arm64)
+		m.accepts(t, m.ref("app:v1"), m.arm64, m.arm64, arm64)
+		m.refuses(t, verify.ErrRejected, m.ref("app:v1"), "no signatures found")
+		image, result, err := m.client.Pull(m.ctx, m.store.Client, m.ref("app:v1"), verifierOf(t, m.key),
+			[]containerd.RemoteOpt{containerd.WithPlatformMatcher(platforms.OnlyStrict(platforms.MustParse("linux/arm64")))}, arm64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if image.Target().Digest != m.arm64.Digest || result.Image.Target.Digest != m.arm64.Digest {
+			t.Errorf("pulled %s, want the manifest that is signed", image.Target().Digest)
+		}
+	})
+	t.Run("another platform is signed", func(t *testing.T) {
+		t.Parallel()
+		m := newMultiArch(t)
+		m.sign(t, m.amd64)
+		m.refuses(t, verify.ErrRejected, m.ref("app:v1"), "no signatures found", arm64)
+	})
+	t.Run("no such platform", func(t *testing.T) {
+		t.Parallel()
+		m := newMultiArch(t)
+		m.sign(t, m.amd64)
+		m.refuses(t, verify.ErrRejected, m.ref("app:v1"), "no manifest for the platform",
+			registry.WithPlatform(platforms.OnlyStrict(platforms.MustParse("linux/s390x"))))
+	})
+	t.Run("the index cannot be read", func(t *testing.T) {
+		t.Parallel()
+		m := newMultiArch(t)
+		m.sign(t, m.arm64)
+		m.failing(http.StatusServiceUnavailable, func(r *http.Request) bool {
+			return r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/manifests/"+m.index.Digest.String())
+		})
+		m.refuses(t, verify.ErrInconclusive, m.ref("app:v1"), "503", arm64)
+	})
+	t.Run("the signatures of the manifest cannot be read", func(t *testing.T) {
+		t.Parallel()
+		m := newMultiArch(t)
+		m.failing(http.StatusTooManyRequests, func(r *http.Request) bool {
+			return strings.Contains(r.URL.Path, "/referrers/"+m.arm64.Digest.String())
+		})
+		m.refuses(t, verify.ErrInconclusive, m.ref("app:v1"), "429", arm64)
+	})
+}
+
+func TestVerifyEveryPlatform(t *testing.T) {
+	t.Parallel()
+	t.Run("one is not signed", func(t *testing.T) {
+		t.Parallel()
+		m := newMultiArch(t)
+		m.sign(t, m.index)
+		m.sign(t, m.amd64)
+		m.accepts(t, m.ref("app:v1"), m.index, m.index)
+		m.refuses(t, verify.ErrRejected, m.ref("app:v1"), m.arm64.Digest.String(), registry.WithEveryPlatform())
+	})
+	t.Run("all but the index are signed", func(t *testing.T) {
+		t.Parallel()
+		m := newMultiArch(t)
+		m.sign(t, m.arm64)
+		m.sign(t, m.amd64)
+		m.refuses(t, verify.ErrRejected, m.ref("app:v1"), "no signatures found", registry.WithEveryPlatform())
+		m.refuses(t, verify.ErrRejected, m.ref("app:v1"), "no signatures found", registry.WithEveryPlatform(),
+			registry.WithPlatform(platforms.OnlyStrict(platforms.MustParse("linux/arm64"))))
+	})
+	t.Run("one is bad and of another nothing is known", func(t *testing.T) {
+		t.Parallel()
+		m := newMultiArch(t)
+		m.sign(t, m.index)
+		m.failing(http.StatusTooManyRequests, func(r *http.Request) bool {
+			return strings.Contains(r.URL.Path, "/referrers/"+m.amd64.Digest.String())
+		})
+		m.refuses(t, verify.ErrRejected, m.ref("app:v1"), m.arm64.Digest.String(), registry.WithEveryPlatform())
+	})
+}
+
+func TestVerifyWithinAnIndex(t *testing.T) {
+	t.Parallel()
+	m := newMultiArch(t)
+	m.sign(t, m.index)
+	other := putIndex(m.ctx, t, m.store, putImage(m.ctx, t, m.store, "other"))
+	pushUnsigned(m.ctx, t, m.client, m.store, m.ref("app:other"), other)
+	m.sign(t, other)
+	within := func(name string) registry.VerifyOption { return registry.WithIndex(m.ref(name)) }
+
+	t.Run("a child alone has no signature", func(t *testing.T) {
+		m.refuses(t, verify.ErrRejected, m.at(m.amd64), "no signatures found")
+	})
+	t.Run("by the tag of the index", func(t *testing.T) {
+		m.accepts(t, m.at(m.amd64), m.amd64, m.index, within("app:v1"))
+	})
+	t.Run("by its digest, in a nested index", func(t *testing.T) {
+		m.accepts(t, m.at(m.arm64), m.arm64, m.index, registry.WithIndex(m.at(m.index)))
+	})
+	t.Run("the nested index", func(t *testing.T) {
+		m.accepts(t, m.at(m.nested), m.nested, m.index, within("app:v1"))
+	})
+	t.Run("pulled", func(t *testing.T) {
+		image, result, err := m.client.Pull(m.ctx, m.store.Client, m.at(m.amd64), verifierOf(t, m.key), nil, within("app:v1"))
+		if err != nil || image.Target().Digest != m.amd64.Digest || result.Matched.Digest != m.index.Digest {
+			t.Errorf("%+v, %v", result, err)
+		}
+	})
+	t.Run("a signed index that does not contain it", func(t *testing.T) {
+		m.refuses(t, verify.ErrRejected, m.at(m.amd64), "does not contain", within("app:other"))
+	})
+	t.Run("an index that is not signed", func(t *testing.T) {
+		m.refuses(t, verify.ErrRejected, m.at(m.arm64), "no signatures found", registry.WithIndex(m.at(m.nested)))
+	})
+	t.Run("an index that is not there", func(t *testing.T) {
+		m.refuses(t, verify.ErrInconclusive, m.at(m.amd64), "not found", within("app:missing"))
+	})
+	t.Run("a manifest that is no index", func(t *testing.T) {
+		m.refuses(t, verify.ErrMisconfigured, m.at(m.arm64), "not an index", registry.WithIndex(m.at(m.amd64)))
+	})
+	t.Run("no reference", func(t *testing.T) {
+		m.refuses(t, verify.ErrMisconfigured, m.at(m.arm64), "reference", registry.WithIndex("host/UPPER"))
+	})
+	t.Run("a child that is signed itself needs no index", func(t *testing.T) {
+		m.sign(t, m.arm64)
+		m.accepts(t, m.at(m.arm64), m.arm64, m.arm64, within("app:missing"))
+	})
+}
+
+// TestSwappedChild: the registry serves another child, or another index, under
+// the digest of the one that was signed.
+func TestSwappedChild(t *testing.T) {
+	t.Parallel()
+	swap := func(t *testing.T, swapped func(*multiArch) ocispec.Descriptor) *multiArch {
+		m := newMultiArch(t)
+		m.sign(t, m.index)
+		evil := putImage(m.ctx, t, m.store, "evil")
+		pushUnsigned(m.ctx, t, m.client, m.store, m.ref("app:evil"), evil)
+		d := swapped(m)
+		m.onRequest(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			r.URL.Path = strings.Replace(r.URL.Path, "/manifests/"+d.Digest.String(), "/manifests/"+evil.Digest.String(), 1)
+			next.ServeHTTP(w, r)
+		})
+		return m
+	}
+	t.Run("pull of the platform", func(t *testing.T) {
+		t.Parallel()
+		m := swap(t, func(m *multiArch) ocispec.Descriptor { return m.amd64 })
+		fresh, ctx := newStore(t)
+		_, _, err := m.client.Pull(ctx, fresh.Client, m.ref("app:v1"), verifierOf(t, m.key),
+			[]containerd.RemoteOpt{containerd.WithPlatformMatcher(platforms.OnlyStrict(platforms.MustParse("linux/amd64")))})
+		if err == nil {
+			t.Fatal("the swapped child was pulled")
+		}
+		if names := imageNames(ctx, t, fresh); len(names) > 0 {
+			t.Errorf("recorded: %q", names)
+		}
+	})
+	t.Run("an index that is read", func(t *testing.T) {
+		t.Parallel()
+		m := swap(t, func(m *multiArch) ocispec.Descriptor { return m.nested })
+		m.refuses(t, verify.ErrRejected, m.at(m.amd64), "content does not match", registry.WithIndex(m.ref("app:v1")))
+		m.refuses(t, verify.ErrRejected, m.ref("app:v1"), "content does not match", registry.WithEveryPlatform())
+	})
+	t.Run("an index with another child", func(t *testing.T) {
+		t.Parallel()
+		m := newMultiArch(t)
+		m.sign(t, m.index)
+		evil := putIndex(m.ctx, t, m.store, putImage(m.ctx, t, m.store, "evil"), m.arm64)
+		pushUnsigned(m.ctx, t, m.client, m.store, m.ref("app:v1"), evil)
+		m.refuses(t, verify.ErrRejected, m.ref("app:v1"), "no signatures found")
+	})
+}
+
+// TestIndexesWithoutEnd: what an index contains is limited in depth and number.
+func TestIndexesWithoutEnd(t *testing.T) {
+	t.Parallel()
+	t.Run("deep", func(t *testing.T) {
+		t.Parallel()
+		m := newMultiArch(t)
+		d := m.index
+		for range limits.IndexDepth {
+			d = putIndex(m.ctx, t, m.store, d)
+		}
+		pushUnsigned(m.ctx, t, m.client, m.store, m.ref("app:deep"), d)
+		_, err := m.client.Sign(m.ctx, m.ref("app:deep"), signerOf(t, m.key), registry.WithRecursive())
+		wantFamily(t, err, verify.ErrRejected)
+		wantText(t, err, "depth of an index")
+	})
+	t.Run("wide", func(t *testing.T) {
+		t.Parallel()
+		m := newMultiArch(t)
+		var entries []string
+		for i := range limits.IndexManifests {
+			entries = append(entries, fmt.Sprintf(`{"mediaType":%q,"digest":%q,"size":7}`, ocispec.MediaTypeImageManifest, digest.FromString(fmt.Sprint(i))))
+		}
+		wide := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"manifests":[%s]}`, ocispec.MediaTypeImageIndex, strings.Join(entries, ","))
+		m.onRequest(func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
+			w.Header().Set("Content-Type", ocispec.MediaTypeImageIndex)
+			w.Header().Set("Docker-Content-Digest", digest.FromBytes(wide).String())
+			_, _ = w.Write(wide)
+		})
+		_, err := m.client.Sign(m.ctx, m.ref("app:wide"), signerOf(t, m.key), registry.WithRecursive())
+		wantFamily(t, err, verify.ErrRejected)
+		wantText(t, err, "number of manifests")
+	})
+}
