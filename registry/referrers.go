@@ -74,16 +74,14 @@ func (r repository) fetchReferrers(ctx context.Context, d digest.Digest, f eachF
 	if !ok {
 		return errNoReferrersAPI
 	}
-	found, err := rf.FetchReferrers(ctx, d)
-	if err != nil {
-		return failed(ctx, err)
-	}
+	// One that cannot read all of the list may have read some.
+	found, unanswered := rf.FetchReferrers(ctx, d)
 	for i, desc := range found {
 		if err := f(i, desc, nil); err != nil {
 			return err
 		}
 	}
-	return nil
+	return failed(ctx, unanswered)
 }
 
 // listReferrers reads every page of the list of one host.

@@ -360,7 +360,7 @@ func (t *TUF) lock(ctx context.Context) (unlock func(), err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, share(ctx), errors.New("another process keeps it locked"))
 	defer cancel()
 	lock := flock.New(t.dir + ".lock")
-	locked, err := lock.TryLockContext(ctx, limits.TUFLockPoll)
+	locked, err := lock.TryLockContext(ctx, limits.LockPoll)
 	if locked {
 		// The file stays: who waits has it open, and would lock another one than
 		// who comes next.

@@ -85,9 +85,9 @@ const (
 	// TUFTimeout bounds one refresh, which is about eight small requests.
 	TUFTimeout = 30 * time.Second
 
-	// TUFLockPoll is how often a process looks whether another one is done
-	// with the cache.
-	TUFLockPoll = 20 * time.Millisecond
+	// LockPoll is how often a process looks whether another one is done with a
+	// file that they share.
+	LockPoll = 20 * time.Millisecond
 
 	// TUFMetadata bounds the files of the cache; it is go-tuf's largest bound.
 	TUFMetadata = 5_000_000
