@@ -18,10 +18,15 @@ import (
 	"strings"
 
 	containerd "github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
+	"github.com/containerd/platforms"
 	"github.com/distribution/reference"
 	gcrname "github.com/google/go-containerregistry/pkg/name"
 	gcrregistry "github.com/google/go-containerregistry/pkg/registry"
+	gcrv1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -301,4 +306,178 @@ func ExampleRemoteResolver() {
 	result, err := client.Verify(e.ctx, e.ref, e.verifier)
 	fmt.Println(result.Accepted, err)
 	// Output: true <nil>
+}
+
+// COSIGN_REPOSITORY names a repository for all signatures, for registries that
+// take none beside the image.
+func ExampleSignatureRepositoryFromEnvironment() {
+	repository, err := registry.SignatureRepositoryFromEnvironment()
+	if err != nil {
+		log.Fatal(err)
+	}
+	client, err := registry.New(registry.Config{SignatureRepository: repository})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.CloseIdleConnections()
+	// Output:
+}
+
+func ExampleWithSignatureRepository() {
+	e, done := newExample()
+	defer done()
+	client, err := registry.New(registry.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.CloseIdleConnections()
+	name, _ := reference.ParseNormalizedNamed(e.ref)
+	elsewhere := registry.WithSignatureRepository(reference.Domain(name) + "/signatures")
+
+	if _, err := client.Sign(e.ctx, e.ref, e.signer, elsewhere); err != nil {
+		log.Fatal(err)
+	}
+	_, err = client.Verify(e.ctx, e.ref, e.verifier)
+	fmt.Println("beside the image:", errors.Is(err, verify.ErrRejected))
+	_, err = client.Verify(e.ctx, e.ref, e.verifier, elsewhere)
+	fmt.Println("elsewhere:", err)
+	// Output:
+	// beside the image: true
+	// elsewhere: <nil>
+}
+
+// A tool that shows who signed wants all signatures; one that pulls wants to know
+// as soon as one is enough.
+func ExampleWithEverySignature() {
+	e, done := newExample()
+	defer done()
+	client, err := registry.New(registry.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.CloseIdleConnections()
+	if _, err := client.Sign(e.ctx, e.ref, e.signer, registry.WithForm(signing.Both)); err != nil {
+		log.Fatal(err)
+	}
+	result, err := client.Verify(e.ctx, e.ref, e.verifier, registry.WithEverySignature())
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(len(result.Signatures), "signatures")
+	// Output:
+	// 2 signatures
+}
+
+// exampleIndex puts an index of two platforms into the registry of e.
+func exampleIndex(e *example) {
+	amd64, err := random.Image(16, 1)
+	must(err)
+	arm64, err := random.Image(16, 1)
+	must(err)
+	index := mutate.AppendManifests(empty.Index,
+		mutate.IndexAddendum{Add: amd64, Descriptor: gcrv1.Descriptor{Platform: &gcrv1.Platform{OS: "linux", Architecture: "amd64"}}},
+		mutate.IndexAddendum{Add: arm64, Descriptor: gcrv1.Descriptor{Platform: &gcrv1.Platform{OS: "linux", Architecture: "arm64"}}},
+	)
+	tag, err := gcrname.NewTag(e.ref)
+	must(err)
+	must(remote.WriteIndex(tag, index))
+}
+
+// Sign an image of several platforms with each of its manifests, and ask for
+// all of these signatures.
+func ExampleWithRecursive() {
+	e, done := newExample()
+	defer done()
+	exampleIndex(&e)
+	client, err := registry.New(registry.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.CloseIdleConnections()
+	attached, err := client.Sign(e.ctx, e.ref, e.signer, registry.WithRecursive())
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(len(attached), "signatures")
+	_, err = client.Verify(e.ctx, e.ref, e.verifier, registry.WithEveryPlatform())
+	fmt.Println(err)
+	// Output:
+	// 3 signatures
+	// <nil>
+}
+
+// Where builds sign each platform on its own, the index has no signature: accept
+// the manifest that will run.
+func ExampleWithPlatform() {
+	e, done := newExample()
+	defer done()
+	exampleIndex(&e)
+	client, err := registry.New(registry.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.CloseIdleConnections()
+	// Only the manifests have signatures here.
+	signEach(&e, client)
+
+	arm64 := registry.WithPlatform(platforms.Only(platforms.MustParse("linux/arm64")))
+	_, err = client.Verify(e.ctx, e.ref, e.verifier)
+	fmt.Println("the index:", errors.Is(err, verify.ErrRejected))
+	result, err := client.Verify(e.ctx, e.ref, e.verifier, arm64)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("run a manifest:", images.IsManifestType(result.Image.Target.MediaType))
+	// Output:
+	// the index: true
+	// run a manifest: true
+}
+
+func signEach(e *example, client *registry.Client) {
+	for _, d := range manifestsOf(e) {
+		if _, err := client.Sign(e.ctx, strings.TrimSuffix(e.ref, ":v1")+"@"+d, e.signer); err != nil {
+			log.Fatal(err)
+		}
+	}
+}
+
+func manifestsOf(e *example) (digests []string) {
+	tag, err := gcrname.NewTag(e.ref)
+	must(err)
+	index, err := remote.Index(tag)
+	must(err)
+	manifest, err := index.IndexManifest()
+	must(err)
+	for _, m := range manifest.Manifests {
+		digests = append(digests, m.Digest.String())
+	}
+	return digests
+}
+
+// An image that was pulled for one platform is verified again, before it runs, by
+// the index that was signed.
+func ExampleWithIndex() {
+	e, done := newExample()
+	defer done()
+	exampleIndex(&e)
+	client, err := registry.New(registry.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.CloseIdleConnections()
+	if _, err := client.Sign(e.ctx, e.ref, e.signer); err != nil {
+		log.Fatal(err)
+	}
+	child := strings.TrimSuffix(e.ref, ":v1") + "@" + manifestsOf(&e)[0]
+
+	_, err = client.Verify(e.ctx, child, e.verifier)
+	fmt.Println("alone:", errors.Is(err, verify.ErrRejected))
+	result, err := client.Verify(e.ctx, child, e.verifier, registry.WithIndex(e.ref))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("in its index:", result.Matched.Digest != result.Image.Target.Digest)
+	// Output:
+	// alone: true
+	// in its index: true
 }

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -231,4 +232,81 @@ func ExampleError() {
 	}
 	// Output:
 	// open public key | missing.pub | misconfigured
+}
+
+// Verify what others say of an artifact that is no image, with no registry: here
+// the provenance of an npm package, by the digest of its archive.
+func ExampleVerifyBundle() {
+	root, err := verify.LoadTrustedRoot("../testdata/public-good/trusted_root.json")
+	if err != nil {
+		log.Fatal(err)
+	}
+	bundle, err := os.ReadFile("../testdata/public-good/bundles/sigstore-js-2.0.0-provenance.sigstore.json")
+	if err != nil {
+		log.Fatal(err)
+	}
+	signature, err := verify.VerifyBundle(context.Background(), verify.Policy{
+		TrustedRoots: root,
+		Identities: []verify.Identity{{
+			Subject: "https://github.com/sigstore/sigstore-js/.github/workflows/release.yml@refs/heads/main",
+			Issuer:  "https://token.actions.githubusercontent.com",
+		}},
+	}, verify.Artifact{
+		Digest: "sha512:46d4e2f74c4877316640000a6fdf8a8b59f1e0847667973e9859f774dd31b8f1e0937813b777fb66a2ac67d50540fe34640966eee9fc2ccca387082b4c85cd3c",
+	}, bundle)
+	if err != nil {
+		log.Fatal(err)
+	}
+	// The bundle is by the right signer and about the artifact. What it says of
+	// it is for the caller to look at.
+	var statement struct{ PredicateType string }
+	if err := json.Unmarshal(signature.Claims.Statement, &statement); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(statement.PredicateType)
+	fmt.Println(signature.Identity.GitHub.Repository)
+	// Output:
+	// https://slsa.dev/provenance/v1
+	// sigstore/sigstore-js
+}
+
+// A verifier decides while signatures are still being looked for, and looks at no
+// more than it needs.
+func ExampleStreamVerifier() {
+	key, err := verify.LoadPublicKey("../testdata/keys/ecdsa-p256.pub")
+	if err != nil {
+		log.Fatal(err)
+	}
+	verifier, err := verify.New(verify.Policy{Keys: []crypto.PublicKey{key}, InsecureIgnoreTransparencyLog: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	found := func(yield func(verify.Candidate) bool) {
+		for _, name := range []string{"rsa-2048", "ecdsa-p256", "ed25519"} {
+			bundle, err := os.ReadFile("../testdata/signatures/cosign3-" + name + ".bundle.json")
+			if !yield(verify.Candidate{Bundle: bundle, Err: err}) {
+				return
+			}
+		}
+	}
+	image := verify.Image{
+		Name:   "registry.example/app",
+		Target: ocispec.Descriptor{Digest: "sha256:c0658bff4751d9f90117de2816ec4582f00d2aedaa684f137217ba98efb4e766"},
+	}
+	result, err := verifier.(verify.StreamVerifier).VerifyStream(context.Background(), image, found)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(len(result.Signatures), "looked at")
+	// Output:
+	// 2 looked at
+}
+
+func ExampleLimits() {
+	limits := verify.DefaultLimits()
+	limits.Candidates *= 2
+	limits.Time = 10 * time.Second
+	fmt.Println(limits.Candidates, limits.Time)
+	// Output:
+	// 4096 10s
 }
