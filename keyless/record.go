@@ -47,8 +47,7 @@ func (c *Client) CanRecord(form signing.Form, key crypto.PublicKey) error {
 // transparency logs of the signing config record the signature in bundle, and
 // verifies what they return against the trusted root and the signature.
 func (c *Client) Record(ctx context.Context, b *protobundle.Bundle, key crypto.PublicKey) error {
-	material := b.GetVerificationMaterial()
-	logs, authorities, err := c.services(b.GetMessageSignature() != nil, key, material.GetCertificate() != nil)
+	logs, authorities, err := c.servicesFor(b, key)
 	if err != nil {
 		return fault.New(verify.ErrMisconfigured, opRecord, "", "", err)
 	}
@@ -87,6 +86,20 @@ func guard(ask func() error) (err error) {
 		}
 	}()
 	return ask()
+}
+
+// servicesFor selects those that record the signature in b.
+func (c *Client) servicesFor(b *protobundle.Bundle, key crypto.PublicKey) (logs, authorities []root.Service, err error) {
+	legacy, certified := bundles.IsLegacy(b), b.GetVerificationMaterial().GetCertificate() != nil
+	if legacy || b.GetMessageSignature() == nil {
+		return c.services(legacy, key, certified)
+	}
+	if _, pure := key.(ed25519.PublicKey); pure {
+		return nil, nil, errors.New("Ed25519 signatures of anything but statements cannot be recorded: " +
+			"logs see the digest alone, which Ed25519 does not sign")
+	}
+	// Its entry is a hashedrekord in either version, which takes every other key.
+	return c.services(false, nil, certified)
 }
 
 // services selects those that record one signature.

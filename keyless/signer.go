@@ -17,6 +17,7 @@ import (
 
 	"github.com/sigstore/sigstore-go/pkg/sign"
 
+	"github.com/cosignkit/cosignkit/internal/bundles"
 	"github.com/cosignkit/cosignkit/internal/fault"
 	"github.com/cosignkit/cosignkit/internal/keypair"
 	"github.com/cosignkit/cosignkit/internal/limits"
@@ -57,8 +58,9 @@ type Signer struct {
 }
 
 var (
-	_ signing.Signer      = (*Signer)(nil)
-	_ signing.Preflighter = (*Signer)(nil)
+	_ signing.Signer         = (*Signer)(nil)
+	_ signing.Preflighter    = (*Signer)(nil)
+	_ signing.ArtifactSigner = (*Signer)(nil)
 )
 
 // credential is a certificate and the signer with its key.
@@ -143,6 +145,39 @@ func (s *Signer) Sign(ctx context.Context, request signing.Request) ([]signing.S
 		return nil, err
 	}
 	return c.signer.Sign(ctx, request)
+}
+
+// SignArtifact implements signing.ArtifactSigner.
+func (s *Signer) SignArtifact(ctx context.Context, content []byte) ([]byte, error) {
+	signer, err := s.artifactSigner(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return signer.SignArtifact(ctx, content)
+}
+
+// SignStatement implements signing.ArtifactSigner.
+func (s *Signer) SignStatement(ctx context.Context, statement []byte) ([]byte, error) {
+	// Before anybody logs in.
+	if err := bundles.CheckStatement(statement); err != nil {
+		return nil, fault.New(verify.ErrMisconfigured, "sign statement", "", "", err)
+	}
+	signer, err := s.artifactSigner(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return signer.SignStatement(ctx, statement)
+}
+
+func (s *Signer) artifactSigner(ctx context.Context) (signing.ArtifactSigner, error) {
+	if err := s.probe.Preflight(ctx, signing.Request{Form: signing.Bundle}); err != nil {
+		return nil, err
+	}
+	c, err := s.credential(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return c.signer, nil
 }
 
 // Certificate returns the certificate that the next signature is made with. If

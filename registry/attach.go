@@ -113,7 +113,7 @@ func (r repository) list(ctx context.Context, subject digest.Digest, desc ocispe
 
 // lists reports whether the referrers API has desc among the referrers of subject.
 func (r repository) lists(ctx context.Context, subject digest.Digest, desc ocispec.Descriptor) (found bool, err error) {
-	b := &budget{limits: verify.DefaultLimits()}
+	b := &budget{limits: verify.Limits{}.WithDefaults()}
 	err = r.eachReferrer(ctx, subject, b, func(_ int, d ocispec.Descriptor, _ error) error {
 		found = found || d.Digest == desc.Digest && d.Size == desc.Size
 		return nil

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"sync"
 
-	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/containerd/v2/core/remotes"
 	"github.com/containerd/containerd/v2/core/remotes/docker"
 	"github.com/distribution/reference"
@@ -59,9 +58,10 @@ type Config struct {
 	Resolver remotes.Resolver
 
 	// SignatureRepository is where signatures are attached in the place of the
-	// image's own repository, and where they are looked for beside it, such as
-	// registry.example/signatures. Empty means the image's own alone. See
-	// [SignatureRepositoryFromEnvironment].
+	// image's own repository, and where they are looked for as well as there, such
+	// as registry.example/signatures. Cosign looks for them nowhere else; here a
+	// signature that is beside the image counts too. Empty means the image's own
+	// alone. See [SignatureRepositoryFromEnvironment].
 	SignatureRepository string
 
 	// Tracker receives the status of uploads, for progress. Nil means one per
@@ -228,8 +228,10 @@ func (c *Client) signTarget(ctx context.Context, src source, name reference.Name
 		to.name, to.elsewhere = elsewhere, elsewhere.Name()
 	}
 	var nodes []ocispec.Descriptor
-	if o.recursive && images.IsIndexType(target.MediaType) {
-		if nodes, err = (repository{source: src, name: name}).nodes(ctx, target, limits.Manifest); err != nil {
+	if o.recursive {
+		b := &budget{limits: verify.Limits{}.WithDefaults()}
+		nodes, err = repository{source: src, name: name}.nodes(ctx, target, b, nil)
+		if err != nil && !errors.Is(err, errNoIndex) {
 			return nil, fmt.Errorf("read index: %w", err)
 		}
 	}

@@ -24,7 +24,7 @@ import (
 	"github.com/distribution/reference"
 	gcrname "github.com/google/go-containerregistry/pkg/name"
 	gcrregistry "github.com/google/go-containerregistry/pkg/registry"
-	gcrv1 "github.com/google/go-containerregistry/pkg/v1"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
@@ -370,14 +370,17 @@ func ExampleWithEverySignature() {
 
 // exampleIndex puts an index of two platforms into the registry of e.
 func exampleIndex(e *example) {
-	amd64, err := random.Image(16, 1)
-	must(err)
-	arm64, err := random.Image(16, 1)
-	must(err)
-	index := mutate.AppendManifests(empty.Index,
-		mutate.IndexAddendum{Add: amd64, Descriptor: gcrv1.Descriptor{Platform: &gcrv1.Platform{OS: "linux", Architecture: "amd64"}}},
-		mutate.IndexAddendum{Add: arm64, Descriptor: gcrv1.Descriptor{Platform: &gcrv1.Platform{OS: "linux", Architecture: "arm64"}}},
-	)
+	index := v1.ImageIndex(empty.Index)
+	for _, architecture := range []string{"amd64", "arm64"} {
+		image, err := random.Image(16, 1)
+		must(err)
+		config, err := image.ConfigFile()
+		must(err)
+		config.OS, config.Architecture = "linux", architecture
+		image, err = mutate.ConfigFile(image, config)
+		must(err)
+		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: image, Descriptor: v1.Descriptor{Platform: config.Platform()}})
+	}
 	tag, err := gcrname.NewTag(e.ref)
 	must(err)
 	must(remote.WriteIndex(tag, index))
@@ -408,7 +411,7 @@ func ExampleWithRecursive() {
 
 // Where builds sign each platform on its own, the index has no signature: accept
 // the manifest that will run.
-func ExampleWithPlatform() {
+func ExampleWithSignedPlatform() {
 	e, done := newExample()
 	defer done()
 	exampleIndex(&e)
@@ -420,7 +423,7 @@ func ExampleWithPlatform() {
 	// Only the manifests have signatures here.
 	signEach(&e, client)
 
-	arm64 := registry.WithPlatform(platforms.Only(platforms.MustParse("linux/arm64")))
+	arm64 := registry.WithSignedPlatform(platforms.Only(platforms.MustParse("linux/arm64")))
 	_, err = client.Verify(e.ctx, e.ref, e.verifier)
 	fmt.Println("the index:", errors.Is(err, verify.ErrRejected))
 	result, err := client.Verify(e.ctx, e.ref, e.verifier, arm64)
@@ -456,7 +459,7 @@ func manifestsOf(e *example) (digests []string) {
 
 // An image that was pulled for one platform is verified again, before it runs, by
 // the index that was signed.
-func ExampleWithIndex() {
+func ExampleWithContainingIndex() {
 	e, done := newExample()
 	defer done()
 	exampleIndex(&e)
@@ -472,7 +475,7 @@ func ExampleWithIndex() {
 
 	_, err = client.Verify(e.ctx, child, e.verifier)
 	fmt.Println("alone:", errors.Is(err, verify.ErrRejected))
-	result, err := client.Verify(e.ctx, child, e.verifier, registry.WithIndex(e.ref))
+	result, err := client.Verify(e.ctx, child, e.verifier, registry.WithContainingIndex(e.ref))
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -5,6 +5,8 @@ package registry
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"slices"
 
 	"github.com/containerd/containerd/v2/core/images"
@@ -19,9 +21,15 @@ import (
 // time.
 const parallelNodes = 4
 
+// errNoIndex means that something is a manifest, by what is in it.
+var errNoIndex = fmt.Errorf("%w: it is not an index", errContent)
+
 // nodes returns the manifests and indexes that index contains, those of nested
-// indexes included, each digest once.
-func (r repository) nodes(ctx context.Context, index ocispec.Descriptor, limit int64) ([]ocispec.Descriptor, error) {
+// indexes included, each digest once. With a matcher, nested indexes that are for
+// another platform are left alone. What decides whether something is an index is
+// its content: the media type of the first one is the registry's word, which no
+// signature covers.
+func (r repository) nodes(ctx context.Context, index ocispec.Descriptor, b *budget, matcher platforms.Matcher) ([]ocispec.Descriptor, error) {
 	var all []ocispec.Descriptor
 	seen := map[digest.Digest]bool{index.Digest: true}
 	level := []ocispec.Descriptor{index}
@@ -31,11 +39,14 @@ func (r repository) nodes(ctx context.Context, index ocispec.Descriptor, limit i
 		}
 		var next []ocispec.Descriptor
 		for _, parent := range level {
-			b, err := r.fetch(ctx, r.digest(parent.Digest), parent, limit, "index")
+			content, err := r.read(ctx, parent, b, "index")
+			if err == nil {
+				err = checkIndex(content)
+			}
 			if err != nil {
 				return nil, err
 			}
-			err = eachDescriptor(b, "manifests", func(_ int, n ocispec.Descriptor, err error) error {
+			err = eachDescriptor(content, "manifests", func(_ int, n ocispec.Descriptor, err error) error {
 				if err == nil {
 					err = checkTarget(n)
 				}
@@ -47,7 +58,7 @@ func (r repository) nodes(ctx context.Context, index ocispec.Descriptor, limit i
 				}
 				n = ocispec.Descriptor{MediaType: n.MediaType, Digest: n.Digest, Size: n.Size, Platform: n.Platform, Annotations: n.Annotations}
 				all = append(all, n)
-				if images.IsIndexType(n.MediaType) {
+				if images.IsIndexType(n.MediaType) && (matcher == nil || n.Platform == nil || matcher.Match(*n.Platform)) {
 					next = append(next, n)
 				}
 				return nil
@@ -59,6 +70,63 @@ func (r repository) nodes(ctx context.Context, index ocispec.Descriptor, limit i
 		level = next
 	}
 	return all, nil
+}
+
+// read fetches what is charged to b.
+func (r repository) read(ctx context.Context, desc ocispec.Descriptor, b *budget, what string) ([]byte, error) {
+	if err := b.take(desc.Size, b.limits.Manifest, what+" in bytes"); err != nil {
+		return nil, err
+	}
+	return r.fetch(ctx, r.digest(desc.Digest), desc, b.limits.Manifest, what)
+}
+
+// checkIndex tells an index from a manifest, and refuses what could be either.
+func checkIndex(content []byte) error {
+	var document struct {
+		MediaType string          `json:"mediaType"`
+		Manifests json.RawMessage `json:"manifests"`
+		Config    json.RawMessage `json:"config"`
+		Layers    json.RawMessage `json:"layers"`
+	}
+	if err := json.Unmarshal(content, &document); err != nil {
+		return fmt.Errorf("%w: %w", errContent, err)
+	}
+	isManifest := document.Config != nil || document.Layers != nil
+	switch {
+	case isManifest && document.Manifests == nil && !images.IsIndexType(document.MediaType):
+		return errNoIndex
+	case isManifest, document.MediaType != "" && !images.IsIndexType(document.MediaType):
+		return fmt.Errorf("%w: it is both an index and a manifest", errContent)
+	}
+	return nil
+}
+
+// isFor checks that a manifest is for a platform by its configuration.
+func (r repository) isFor(ctx context.Context, desc ocispec.Descriptor, b *budget, matcher platforms.Matcher) error {
+	content, err := r.read(ctx, desc, b, "manifest")
+	if err != nil {
+		return err
+	}
+	manifest, err := parse[struct {
+		Config ocispec.Descriptor `json:"config"`
+	}](content)
+	if err != nil {
+		return err
+	}
+	if !images.IsConfigType(manifest.Config.MediaType) {
+		return fmt.Errorf("%w: configuration of type %.128q is not that of an image", errContent, manifest.Config.MediaType)
+	}
+	if content, err = r.read(ctx, manifest.Config, b, "configuration"); err != nil {
+		return err
+	}
+	platform, err := parse[ocispec.Platform](content)
+	if err != nil {
+		return err
+	}
+	if !matcher.Match(platforms.Normalize(platform)) {
+		return fmt.Errorf("%w: the image is for %.64q", errContent, platforms.FormatAll(platform))
+	}
+	return nil
 }
 
 // bestFor returns the manifest that matcher likes best, or nil.

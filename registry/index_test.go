@@ -5,14 +5,19 @@ package registry_test
 
 import (
 	"context"
+	"crypto"
 	"crypto/ecdsa"
+	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 
 	containerd "github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/platforms"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -47,8 +52,14 @@ func newMultiArch(t *testing.T) *multiArch {
 		return putJSON(m.ctx, t, m.store, ocispec.MediaTypeImageIndex, fmt.Sprintf(
 			`{"schemaVersion":2,"mediaType":%q,"manifests":[%s]}`, ocispec.MediaTypeImageIndex, strings.Join(entries, ",")))
 	}
-	m.amd64, m.arm64 = putImage(m.ctx, t, m.store, "amd64"), putImage(m.ctx, t, m.store, "arm64")
-	m.attestation = putImage(m.ctx, t, m.store, "attestation")
+	image := func(architecture, os string) ocispec.Descriptor {
+		layer := putBlob(m.ctx, t, m.store, ocispec.MediaTypeImageLayer, []byte("layer for "+architecture))
+		config := putJSON(m.ctx, t, m.store, ocispec.MediaTypeImageConfig, fmt.Sprintf(
+			`{"architecture":%q,"os":%q,"rootfs":{"type":"layers","diff_ids":[%q]}}`, architecture, os, layer.Digest))
+		return putJSON(m.ctx, t, m.store, ocispec.MediaTypeImageManifest, fmt.Sprintf(
+			`{"schemaVersion":2,"mediaType":%q,"config":%s,"layers":[%s]}`, ocispec.MediaTypeImageManifest, descJSON(config), descJSON(layer)))
+	}
+	m.amd64, m.arm64, m.attestation = image("amd64", "linux"), image("arm64", "linux"), image("unknown", "unknown")
 	m.nested = index(entry(m.arm64, `,"platform":{"os":"linux","architecture":"arm64"}`))
 	m.index = index(
 		entry(m.amd64, `,"platform":{"os":"linux","architecture":"amd64"}`),
@@ -166,7 +177,7 @@ func TestSignRecursively(t *testing.T) {
 
 func TestVerifyOnePlatform(t *testing.T) {
 	t.Parallel()
-	arm64 := registry.WithPlatform(platforms.OnlyStrict(platforms.MustParse("linux/arm64")))
+	arm64 := registry.WithSignedPlatform(platforms.OnlyStrict(platforms.MustParse("linux/arm64")))
 	t.Run("the index is signed", func(t *testing.T) {
 		t.Parallel()
 		m := newMultiArch(t)
@@ -199,7 +210,7 @@ func TestVerifyOnePlatform(t *testing.T) {
 		m := newMultiArch(t)
 		m.sign(t, m.amd64)
 		m.refuses(t, verify.ErrRejected, m.ref("app:v1"), "no manifest for the platform",
-			registry.WithPlatform(platforms.OnlyStrict(platforms.MustParse("linux/s390x"))))
+			registry.WithSignedPlatform(platforms.OnlyStrict(platforms.MustParse("linux/s390x"))))
 	})
 	t.Run("the index cannot be read", func(t *testing.T) {
 		t.Parallel()
@@ -236,8 +247,15 @@ func TestVerifyEveryPlatform(t *testing.T) {
 		m.sign(t, m.arm64)
 		m.sign(t, m.amd64)
 		m.refuses(t, verify.ErrRejected, m.ref("app:v1"), "no signatures found", registry.WithEveryPlatform())
-		m.refuses(t, verify.ErrRejected, m.ref("app:v1"), "no signatures found", registry.WithEveryPlatform(),
-			registry.WithPlatform(platforms.OnlyStrict(platforms.MustParse("linux/arm64"))))
+	})
+	t.Run("there is none", func(t *testing.T) {
+		t.Parallel()
+		m := newMultiArch(t)
+		pushUnsigned(m.ctx, t, m.client, m.store, m.ref("app:empty"), putIndex(m.ctx, t, m.store))
+		if _, err := m.client.Sign(m.ctx, m.ref("app:empty"), signerOf(t, m.key)); err != nil {
+			t.Fatal(err)
+		}
+		m.refuses(t, verify.ErrRejected, m.ref("app:empty"), "no manifest for any platform", registry.WithEveryPlatform())
 	})
 	t.Run("one is bad and of another nothing is known", func(t *testing.T) {
 		t.Parallel()
@@ -250,6 +268,164 @@ func TestVerifyEveryPlatform(t *testing.T) {
 	})
 }
 
+// TestOptionsThatExcludeEachOther are misconfigured, and none is dropped.
+func TestOptionsThatExcludeEachOther(t *testing.T) {
+	t.Parallel()
+	m := newMultiArch(t)
+	m.sign(t, m.index, registry.WithRecursive())
+	every, within := registry.WithEveryPlatform(), registry.WithContainingIndex(m.ref("app:v1"))
+	platform := registry.WithSignedPlatform(platforms.DefaultStrict())
+	for _, opts := range [][]registry.VerifyOption{{every, within}, {every, platform}, {platform, within}} {
+		m.refuses(t, verify.ErrMisconfigured, m.ref("app:v1"), "exclude each other", opts...)
+	}
+}
+
+// TestRegistriesThatLieAboutMediaTypes: a signature says nothing of the media
+// type under which a digest is served.
+func TestRegistriesThatLieAboutMediaTypes(t *testing.T) {
+	t.Parallel()
+	lie := func(m *multiArch, d ocispec.Descriptor, mediaType string) {
+		m.onRequest(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			if strings.HasSuffix(r.URL.Path, "/manifests/v1") {
+				r.URL.Path = strings.TrimSuffix(r.URL.Path, "v1") + d.Digest.String()
+			}
+			if !strings.HasSuffix(r.URL.Path, "/manifests/"+d.Digest.String()) {
+				next.ServeHTTP(w, r)
+				return
+			}
+			recorded := httptest.NewRecorder()
+			next.ServeHTTP(recorded, r)
+			maps.Copy(w.Header(), recorded.Header())
+			w.Header().Set("Content-Type", mediaType)
+			w.WriteHeader(recorded.Code)
+			_, _ = w.Write(recorded.Body.Bytes())
+		})
+	}
+	t.Run("an index as a manifest, of which every platform is wanted", func(t *testing.T) {
+		t.Parallel()
+		m := newMultiArch(t)
+		m.sign(t, m.index)
+		lie(m, m.index, ocispec.MediaTypeImageManifest)
+		m.refuses(t, verify.ErrRejected, m.ref("app:v1"), "no signatures found", registry.WithEveryPlatform())
+	})
+	t.Run("a manifest as an index, of which every platform is wanted", func(t *testing.T) {
+		t.Parallel()
+		m := newMultiArch(t)
+		m.sign(t, m.amd64)
+		lie(m, m.amd64, ocispec.MediaTypeImageIndex)
+		m.accepts(t, m.ref("app:v1"), m.amd64, m.amd64, registry.WithEveryPlatform())
+	})
+	t.Run("a child as an index, that its index contains", func(t *testing.T) {
+		t.Parallel()
+		m := newMultiArch(t)
+		m.sign(t, m.index)
+		lie(m, m.amd64, ocispec.MediaTypeImageIndex)
+		result, err := m.verify(t, m.at(m.amd64), registry.WithContainingIndex(m.at(m.index)))
+		if err != nil || result.Image.Target.MediaType != ocispec.MediaTypeImageManifest {
+			t.Errorf("%+v, %v", result, err)
+		}
+	})
+	t.Run("both in one", func(t *testing.T) {
+		t.Parallel()
+		m := newMultiArch(t)
+		both := putJSON(m.ctx, t, m.store, ocispec.MediaTypeImageManifest, strings.TrimSuffix(fmt.Sprintf(
+			`{"schemaVersion":2,"config":%s,"layers":[],"manifests":[]}`, descJSON(m.amd64)), ""))
+		m.onRequest(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			if strings.Contains(r.URL.Path, "/manifests/") && (strings.HasSuffix(r.URL.Path, "v1") || strings.HasSuffix(r.URL.Path, both.Digest.String())) {
+				b, _ := content.ReadBlob(m.ctx, m.store.ContentStore(), both)
+				w.Header().Set("Content-Type", ocispec.MediaTypeImageManifest)
+				w.Header().Set("Docker-Content-Digest", both.Digest.String())
+				_, _ = w.Write(b)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+		_, err := m.client.Sign(m.ctx, m.ref("app:v1"), signerOf(t, m.key), registry.WithRecursive())
+		wantFamily(t, err, verify.ErrRejected)
+		wantText(t, err, "both an index and a manifest")
+	})
+}
+
+// TestSignedPlatformOfAReferenceWithADigest: the digest counts, and nothing else
+// is pulled in its stead.
+func TestSignedPlatformOfAReferenceWithADigest(t *testing.T) {
+	t.Parallel()
+	m := newMultiArch(t)
+	m.sign(t, m.arm64)
+	arm64 := registry.WithSignedPlatform(platforms.OnlyStrict(platforms.MustParse("linux/arm64")))
+	m.refuses(t, verify.ErrRejected, m.at(m.index), "no signatures found", arm64)
+	m.refuses(t, verify.ErrRejected, m.ref("app:v1@")+m.index.Digest.String(), "no signatures found", arm64)
+}
+
+// TestSignedPlatformAndTheOptionsOfAPull do not contradict each other.
+func TestSignedPlatformAndTheOptionsOfAPull(t *testing.T) {
+	t.Parallel()
+	arm64 := platforms.OnlyStrict(platforms.MustParse("linux/arm64"))
+	for name, test := range map[string]struct {
+		opts []containerd.RemoteOpt
+		ok   bool
+	}{
+		"none":             {nil, true},
+		"the same matcher": {[]containerd.RemoteOpt{containerd.WithPlatformMatcher(arm64)}, true},
+		"by name":          {[]containerd.RemoteOpt{containerd.WithPlatform("linux/arm64")}, true},
+		"another":          {[]containerd.RemoteOpt{containerd.WithPlatform("linux/amd64")}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := newMultiArch(t)
+			m.sign(t, m.arm64)
+			m.sign(t, m.amd64)
+			image, _, err := m.client.Pull(m.ctx, m.store.Client, m.ref("app:v1"), verifierOf(t, m.key), test.opts, registry.WithSignedPlatform(arm64))
+			switch {
+			case test.ok && err != nil:
+				t.Error(err)
+			case test.ok && image.Target().Digest != m.arm64.Digest:
+				t.Errorf("pulled %s", image.Target().Digest)
+			case !test.ok:
+				wantFamily(t, err, verify.ErrRejected)
+				wantText(t, err, "no manifest for the platform")
+			}
+		})
+	}
+}
+
+// TestSignedPlatformByItsOwnConfiguration: an index that nobody signed says that
+// a signed manifest is for a platform that it is not for.
+func TestSignedPlatformByItsOwnConfiguration(t *testing.T) {
+	t.Parallel()
+	m := newMultiArch(t)
+	m.sign(t, m.index, registry.WithRecursive())
+	for name, child := range map[string]ocispec.Descriptor{"another image": m.amd64, "an attestation": m.attestation} {
+		evil := putJSON(m.ctx, t, m.store, ocispec.MediaTypeImageIndex, fmt.Sprintf(
+			`{"schemaVersion":2,"mediaType":%q,"manifests":[%s,"platform":{"os":"windows","architecture":"amd64"}}]}`,
+			ocispec.MediaTypeImageIndex, strings.TrimSuffix(descJSON(child), "}")))
+		pushUnsigned(m.ctx, t, m.client, m.store, m.ref("app:evil"), evil)
+		_, err := m.verify(t, m.ref("app:evil"), registry.WithSignedPlatform(platforms.OnlyStrict(platforms.MustParse("windows/amd64"))))
+		wantFamily(t, err, verify.ErrRejected)
+		wantText(t, err, "the image is for")
+		_ = name
+	}
+}
+
+// TestIndexesAreChargedFor: what is read to find a platform is bounded for all
+// indexes together.
+func TestIndexesAreChargedFor(t *testing.T) {
+	t.Parallel()
+	m := newMultiArch(t)
+	m.sign(t, m.arm64)
+	policy := verify.Policy{Keys: []crypto.PublicKey{m.key.Public()}, InsecureIgnoreTransparencyLog: true}
+	policy.Limits.TotalBytes = m.index.Size + m.nested.Size - 1
+	verifier, err := verify.New(policy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = m.client.Verify(m.ctx, m.ref("app:v1"), verifier, registry.WithSignedPlatform(platforms.OnlyStrict(platforms.MustParse("linux/arm64"))))
+	wantFamily(t, err, verify.ErrRejected)
+	if !errors.Is(err, verify.ErrLimit) {
+		t.Errorf("error %v, want the limit", err)
+	}
+}
+
 func TestVerifyWithinAnIndex(t *testing.T) {
 	t.Parallel()
 	m := newMultiArch(t)
@@ -257,7 +433,7 @@ func TestVerifyWithinAnIndex(t *testing.T) {
 	other := putIndex(m.ctx, t, m.store, putImage(m.ctx, t, m.store, "other"))
 	pushUnsigned(m.ctx, t, m.client, m.store, m.ref("app:other"), other)
 	m.sign(t, other)
-	within := func(name string) registry.VerifyOption { return registry.WithIndex(m.ref(name)) }
+	within := func(name string) registry.VerifyOption { return registry.WithContainingIndex(m.ref(name)) }
 
 	t.Run("a child alone has no signature", func(t *testing.T) {
 		m.refuses(t, verify.ErrRejected, m.at(m.amd64), "no signatures found")
@@ -266,7 +442,7 @@ func TestVerifyWithinAnIndex(t *testing.T) {
 		m.accepts(t, m.at(m.amd64), m.amd64, m.index, within("app:v1"))
 	})
 	t.Run("by its digest, in a nested index", func(t *testing.T) {
-		m.accepts(t, m.at(m.arm64), m.arm64, m.index, registry.WithIndex(m.at(m.index)))
+		m.accepts(t, m.at(m.arm64), m.arm64, m.index, registry.WithContainingIndex(m.at(m.index)))
 	})
 	t.Run("the nested index", func(t *testing.T) {
 		m.accepts(t, m.at(m.nested), m.nested, m.index, within("app:v1"))
@@ -281,16 +457,16 @@ func TestVerifyWithinAnIndex(t *testing.T) {
 		m.refuses(t, verify.ErrRejected, m.at(m.amd64), "does not contain", within("app:other"))
 	})
 	t.Run("an index that is not signed", func(t *testing.T) {
-		m.refuses(t, verify.ErrRejected, m.at(m.arm64), "no signatures found", registry.WithIndex(m.at(m.nested)))
+		m.refuses(t, verify.ErrRejected, m.at(m.arm64), "no signatures found", registry.WithContainingIndex(m.at(m.nested)))
 	})
 	t.Run("an index that is not there", func(t *testing.T) {
 		m.refuses(t, verify.ErrInconclusive, m.at(m.amd64), "not found", within("app:missing"))
 	})
 	t.Run("a manifest that is no index", func(t *testing.T) {
-		m.refuses(t, verify.ErrMisconfigured, m.at(m.arm64), "not an index", registry.WithIndex(m.at(m.amd64)))
+		m.refuses(t, verify.ErrMisconfigured, m.at(m.arm64), "not an index", registry.WithContainingIndex(m.at(m.amd64)))
 	})
 	t.Run("no reference", func(t *testing.T) {
-		m.refuses(t, verify.ErrMisconfigured, m.at(m.arm64), "reference", registry.WithIndex("host/UPPER"))
+		m.refuses(t, verify.ErrMisconfigured, m.at(m.arm64), "reference", registry.WithContainingIndex("host/UPPER"))
 	})
 	t.Run("a child that is signed itself needs no index", func(t *testing.T) {
 		m.sign(t, m.arm64)
@@ -330,7 +506,7 @@ func TestSwappedChild(t *testing.T) {
 	t.Run("an index that is read", func(t *testing.T) {
 		t.Parallel()
 		m := swap(t, func(m *multiArch) ocispec.Descriptor { return m.nested })
-		m.refuses(t, verify.ErrRejected, m.at(m.amd64), "content does not match", registry.WithIndex(m.ref("app:v1")))
+		m.refuses(t, verify.ErrRejected, m.at(m.amd64), "content does not match", registry.WithContainingIndex(m.ref("app:v1")))
 		m.refuses(t, verify.ErrRejected, m.ref("app:v1"), "content does not match", registry.WithEveryPlatform())
 	})
 	t.Run("an index with another child", func(t *testing.T) {

@@ -46,8 +46,8 @@ import (
 //   - by the annotation io.containerd.image.name or
 //     org.opencontainers.image.ref.name, where that is the reference;
 //   - by the annotation org.opencontainers.image.ref.name, where that is the tag;
-//   - with any tag, where the layout has one image only. The names of signatures
-//     are excepted.
+//   - with any tag, where the layout has one image only and gives it no name, as
+//     "cosign save" does. The names of signatures are excepted.
 //
 // A name that several images have is an error. Repositories are not told apart
 // otherwise: signatures claim the repository of the reference that is given, and
@@ -209,7 +209,7 @@ func (v *layoutView) byTag(ctx context.Context, name reference.NamedTagged) (oci
 	return v.checked(*found)
 }
 
-// onlyImage returns the image of a layout that has one, or nil.
+// onlyImage returns the image of a layout that has one, which has no name, or nil.
 func (v *layoutView) onlyImage(ctx context.Context) (*ocispec.Descriptor, error) {
 	var found *ocispec.Descriptor
 	left := int64(limits.TotalBytes)
@@ -228,6 +228,8 @@ func (v *layoutView) onlyImage(ctx context.Context) (*ocispec.Descriptor, error)
 		case err != nil:
 			return nil, err
 		case m.Subject != nil:
+		case found == nil && layout.IsNamed(desc):
+			return nil, nil
 		case found == nil:
 			found = &v.index.Manifests[i]
 		case found.Digest != desc.Digest:

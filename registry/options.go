@@ -5,6 +5,7 @@ package registry
 
 import (
 	"errors"
+	"maps"
 	"os"
 
 	"github.com/containerd/platforms"
@@ -32,12 +33,12 @@ type signOptions struct {
 	annotations map[string]string
 	claimed     string
 	recursive   bool
-	repository  string
+	repository  *string
 	onAttached  func(Attached)
 }
 
 type verifyOptions struct {
-	repository    string
+	repository    *string
 	everySigner   bool
 	platform      platforms.MatchComparer
 	everyPlatform bool
@@ -61,6 +62,14 @@ func makeSignOptions(opts []SignOption) signOptions {
 	return o
 }
 
+// check refuses what cannot all be honoured.
+func (o verifyOptions) check() error {
+	if o.everyPlatform && (o.platform != nil || o.index != "") || o.platform != nil && o.index != "" {
+		return errors.New("WithEveryPlatform, WithSignedPlatform and WithContainingIndex exclude each other")
+	}
+	return nil
+}
+
 func makeVerifyOptions(opts []VerifyOption) verifyOptions {
 	var o verifyOptions
 	for _, opt := range opts {
@@ -69,22 +78,30 @@ func makeVerifyOptions(opts []VerifyOption) verifyOptions {
 	return o
 }
 
-// WithSignatureRepository is [Config.SignatureRepository] for one call.
+// WithSignatureRepository is [Config.SignatureRepository] for one call. Empty
+// means the image's own alone, whatever the client has.
 func WithSignatureRepository(name string) Option { return signatureRepository(name) }
 
 type signatureRepository string
 
-func (r signatureRepository) applyToSign(o *signOptions)     { o.repository = string(r) }
-func (r signatureRepository) applyToVerify(o *verifyOptions) { o.repository = string(r) }
+func (r signatureRepository) applyToSign(o *signOptions)     { o.repository = (*string)(&r) }
+func (r signatureRepository) applyToVerify(o *verifyOptions) { o.repository = (*string)(&r) }
 
 // WithForm sets the form of signature. The default is signing.Bundle.
 func WithForm(form signing.Form) SignOption {
 	return signOption(func(o *signOptions) { o.form = form })
 }
 
-// WithAnnotations adds signed annotations.
+// WithAnnotations adds signed annotations, to those of other such options too.
 func WithAnnotations(annotations map[string]string) SignOption {
-	return signOption(func(o *signOptions) { o.annotations = annotations })
+	return signOption(func(o *signOptions) {
+		all := maps.Clone(o.annotations)
+		if all == nil {
+			all = map[string]string{}
+		}
+		maps.Copy(all, annotations)
+		o.annotations = all
+	})
 }
 
 // WithClaimedRepository sets the repository name that the signature claims. The
@@ -97,7 +114,8 @@ func WithClaimedRepository(name string) SignOption {
 // that it contains, each with signatures of its own, and itself last. Without it
 // an index is signed as it is, which says as much about what it contains, since
 // that is named by digest; but a manifest that is used alone has no signature
-// then, unless verified with [WithIndex].
+// then, unless verified with [WithContainingIndex]. As cosign does, it signs the
+// attestations too that build tools keep in an index.
 func WithRecursive() SignOption {
 	return signOption(func(o *signOptions) { o.recursive = true })
 }
@@ -122,24 +140,31 @@ func WithEverySignature() VerifyOption {
 	return verifyOption(func(o *verifyOptions) { o.everySigner = true })
 }
 
-// WithPlatform accepts an index also where it is not acceptable itself but the
-// manifest in it that platform likes best is. Then that manifest, and not the
-// index, is the result's Image.Target, and what to fetch and run.
-func WithPlatform(platform platforms.MatchComparer) VerifyOption {
+// WithSignedPlatform accepts an index also where it is not acceptable itself but
+// the manifest in it that platform likes best is, and is for that platform by its
+// own configuration. Then that manifest, and not the index, is the result's
+// Image.Target, and what to fetch and run. A reference with a digest means what it
+// says, and is not replaced so. [Client.Pull] wants a manifest that its own remote
+// options allow as well.
+func WithSignedPlatform(platform platforms.MatchComparer) VerifyOption {
 	return verifyOption(func(o *verifyOptions) { o.platform = platform })
 }
 
 // WithEveryPlatform accepts an index only if, beside itself, every manifest that
 // it contains has acceptable signatures of its own, as [WithRecursive] makes
-// them. Attestations of build tools, which are for no platform, need none.
+// them. Attestations of build tools, which are for no platform, need none. There
+// must be at least one; an image that is no index is one.
 func WithEveryPlatform() VerifyOption {
 	return verifyOption(func(o *verifyOptions) { o.everyPlatform = true })
 }
 
-// WithIndex accepts a manifest also where it is not acceptable itself but the
-// index that ref stands for is, and contains it. The result's Matched is that
-// index then; Image.Target is the manifest as ever.
-func WithIndex(ref string) VerifyOption {
+// WithContainingIndex accepts a manifest also where it is not acceptable itself
+// but the index that ref stands for is, and contains it. The result's Matched is
+// that index then; Image.Target is the manifest as ever. The index may be in any
+// repository and is best given by its digest, which does not move. What the policy
+// asks of the repository that a signature claims is compared with that of the
+// manifest.
+func WithContainingIndex(ref string) VerifyOption {
 	return verifyOption(func(o *verifyOptions) { o.index = ref })
 }
 

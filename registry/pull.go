@@ -9,6 +9,8 @@ import (
 	"slices"
 
 	containerd "github.com/containerd/containerd/v2/client"
+	"github.com/containerd/platforms"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/cosignkit/cosignkit/internal/fault"
 	"github.com/cosignkit/cosignkit/verify"
@@ -37,6 +39,9 @@ func (c *Client) Pull(ctx context.Context, cd *containerd.Client, ref string, ve
 			}
 		}
 	}))
+	if opts, remoteOpts, err = samePlatform(cd, opts, remoteOpts); err != nil {
+		return nil, nil, fault.New(verify.ErrMisconfigured, opPull, name.String(), "platform", err)
+	}
 	remoteOpts = append(slices.Clip(remoteOpts), containerd.WithResolver(c.VerifyingResolver(verifier, opts...)))
 	image, err := cd.Pull(c.quiet(ctx), name.String(), remoteOpts...)
 	if verdict != nil {
@@ -55,4 +60,41 @@ func (c *Client) Pull(ctx context.Context, cd *containerd.Client, ref string, ve
 		return nil, result, fault.New(verify.ErrRejected, opPull, name.String(), "record", err)
 	}
 	return image, result, nil
+}
+
+// samePlatform has a signed platform be one that the remote options allow: two
+// matchers that disagree would pull what nobody asked for.
+func samePlatform(cd *containerd.Client, opts []VerifyOption, remoteOpts []containerd.RemoteOpt) ([]VerifyOption, []containerd.RemoteOpt, error) {
+	wanted := makeVerifyOptions(opts).platform
+	if wanted == nil {
+		return opts, remoteOpts, nil
+	}
+	remote := &containerd.RemoteContext{}
+	for _, opt := range remoteOpts {
+		if err := opt(cd, remote); err != nil {
+			return nil, nil, err
+		}
+	}
+	allowed := remote.PlatformMatcher
+	if allowed == nil && len(remote.Platforms) == 0 {
+		return opts, append(slices.Clip(remoteOpts), containerd.WithPlatformMatcher(wanted)), nil
+	}
+	if allowed == nil {
+		parsed, err := platforms.ParseAll(remote.Platforms)
+		if err != nil {
+			return nil, nil, err
+		}
+		allowed = platforms.Any(parsed...)
+	}
+	return append(slices.Clip(opts), WithSignedPlatform(bothPlatforms{wanted, allowed})), remoteOpts, nil
+}
+
+// bothPlatforms is the first where the second allows it.
+type bothPlatforms struct {
+	platforms.MatchComparer
+	allowed platforms.Matcher
+}
+
+func (b bothPlatforms) Match(p ocispec.Platform) bool {
+	return b.MatchComparer.Match(p) && b.allowed.Match(p)
 }

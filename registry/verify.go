@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/containerd/containerd/v2/core/images"
+	"github.com/containerd/platforms"
 	"github.com/distribution/reference"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
@@ -47,45 +48,65 @@ func (c *Client) VerifyImage(ctx context.Context, image verify.Image, verifier v
 	return c.verifyTarget(ctx, c.pullSource(), name, image.Target, verifier, makeVerifyOptions(opts))
 }
 
-func (c *Client) resolveAndVerify(ctx context.Context, src source, name reference.Named, verifier verify.Verifier, o verifyOptions) (*verify.Result, error) {
-	target, err := src.resolve(c.ownContext(ctx, limits.Manifest), name)
-	if err != nil {
-		err = fault.New(kindOf(err), opVerify, name.String(), "resolve", err)
-		if o.onResult != nil {
-			o.onResult(nil, err)
-		}
-		return nil, err
+func (c *Client) resolveAndVerify(ctx context.Context, src source, name reference.Named, verifier verify.Verifier, o verifyOptions) (result *verify.Result, err error) {
+	if o.onResult != nil {
+		defer func() { o.onResult(result, err) }()
 	}
-	return c.verifyTarget(ctx, src, name, target, verifier, o)
+	v, ctx, cancel, err := c.newVerification(ctx, src, name, verifier, o)
+	if err != nil {
+		return nil, fault.New(verify.ErrMisconfigured, opVerify, name.String(), "", err)
+	}
+	defer cancel()
+	target, err := src.resolve(ctx, name)
+	if err != nil {
+		return nil, fault.New(kindOf(err), opVerify, name.String(), "resolve", err)
+	}
+	return v.verify(ctx, target)
 }
 
 func (c *Client) verifyTarget(ctx context.Context, src source, name reference.Named, target ocispec.Descriptor, verifier verify.Verifier, o verifyOptions) (result *verify.Result, err error) {
 	if o.onResult != nil {
 		defer func() { o.onResult(result, err) }()
 	}
-	v := &verification{source: src, name: name, verifier: verifier, limits: verify.DefaultLimits(), options: o}
-	if verifier == nil {
-		return nil, v.failed(target, "", errNoVerifier)
+	v, ctx, cancel, err := c.newVerification(ctx, src, name, verifier, o)
+	if err != nil {
+		return nil, fault.New(verify.ErrMisconfigured, opVerify, name.String(), "", err)
 	}
-	if s, ok := verifier.(verify.StreamVerifier); ok {
-		v.limits = s.Limits()
-	}
-	if v.elsewhere, err = c.signatureRepository(o.repository); err != nil {
-		return nil, v.failed(target, "signature repository", err)
-	}
-	// The verifier has this limit as well; here it bounds several nodes, and what
-	// is read for them.
-	ctx, cancel := context.WithTimeout(ctx, v.limits.Time)
 	defer cancel()
-	ctx = c.ownContext(ctx, max(v.limits.Manifest, v.limits.Payload, v.limits.Bundle))
 	return v.verify(ctx, target)
+}
+
+// newVerification returns the context that the verification is to be made in. The
+// verifier has its limit of time as well; this one bounds all that is read.
+func (c *Client) newVerification(ctx context.Context, src source, name reference.Named, verifier verify.Verifier, o verifyOptions) (*verification, context.Context, context.CancelFunc, error) {
+	if verifier == nil {
+		return nil, nil, nil, errNoVerifier
+	}
+	if err := o.check(); err != nil {
+		return nil, nil, nil, err
+	}
+	elsewhere, err := c.signatureRepository(o.repository)
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("signature repository: %w", err)
+	}
+	l := verify.Limits{}
+	if limited, ok := verifier.(verify.LimitedVerifier); ok {
+		l = limited.Limits()
+	}
+	l = l.WithDefaults()
+	ctx, cancel := context.WithTimeoutCause(ctx, l.Timeout, limits.Exceeded("time of the verification", l.Timeout))
+	return &verification{
+		source: src, name: name, verifier: verifier, options: o, elsewhere: elsewhere,
+		limits: l, indexes: &budget{limits: l},
+	}, c.ownContext(ctx, max(l.Manifest, l.Payload, l.Bundle)), cancel, nil
 }
 
 // signatureRepository returns the repository of the call, or else of the client,
 // or nil.
-func (c *Client) signatureRepository(name string) (reference.Named, error) {
-	if name == "" {
-		name = c.config.SignatureRepository
+func (c *Client) signatureRepository(ofCall *string) (reference.Named, error) {
+	name := c.config.SignatureRepository
+	if ofCall != nil {
+		name = *ofCall
 	}
 	if name == "" {
 		return nil, nil
@@ -99,7 +120,9 @@ type verification struct {
 	name     reference.Named
 	verifier verify.Verifier
 	limits   verify.Limits
-	options  verifyOptions
+	// indexes is what may be read to find what an index contains.
+	indexes *budget
+	options verifyOptions
 	// elsewhere is a second repository in which signatures are looked for, or
 	// nil.
 	elsewhere reference.Named
@@ -118,15 +141,21 @@ func (v *verification) failed(target ocispec.Descriptor, stage string, err error
 // accept in its stead.
 func (v *verification) verify(ctx context.Context, target ocispec.Descriptor) (*verify.Result, error) {
 	result, err := v.node(ctx, v.name, target)
-	switch isIndex := images.IsIndexType(target.MediaType); {
-	case err == nil && v.options.everyPlatform && isIndex:
+	_, pinned := v.name.(reference.Digested)
+	switch {
+	case err == nil && v.options.everyPlatform:
 		return v.everyPlatform(ctx, result)
-	case err == nil, errors.Is(err, verify.ErrMisconfigured), v.options.everyPlatform, ctx.Err() != nil:
+	case err == nil, errors.Is(err, verify.ErrMisconfigured), ctx.Err() != nil:
 		return result, err
-	case v.options.platform != nil && isIndex:
-		return v.orElse(result, err, func() (*verify.Result, error) { return v.onePlatform(ctx, target) })
+	case v.options.platform != nil && !pinned:
+		second, secondErr := v.onePlatform(ctx, target)
+		if errors.Is(secondErr, errNoIndex) {
+			return result, err
+		}
+		return v.orElse(result, err, second, secondErr)
 	case v.options.index != "":
-		return v.orElse(result, err, func() (*verify.Result, error) { return v.withinIndex(ctx, target) })
+		second, secondErr := v.withinIndex(ctx, target)
+		return v.orElse(result, err, second, secondErr)
 	default:
 		return result, err
 	}
@@ -137,23 +166,44 @@ func (v *verification) verify(ctx context.Context, target ocispec.Descriptor) (*
 func (v *verification) node(ctx context.Context, in reference.Named, target ocispec.Descriptor) (*verify.Result, error) {
 	image := v.image(target)
 	result, err := v.check(ctx, image, discover(ctx, v.repositories(in), target.Digest, v.limits))
-	if err != nil {
-		return result, fault.New(verify.ErrInconclusive, opVerify, image.String(), "", err)
-	}
 	// A nil error alone is not trusted: a verifier of somebody else's that
 	// forgets the result, or answers for another image, must not let one pass.
-	if result == nil || !result.Accepted || result.Image.Target.Digest != target.Digest {
-		return result, v.failed(target, "", errors.New("the verifier accepts without a result for this image"))
+	if err == nil && (result == nil || !result.Accepted || result.Image.Target.Digest != target.Digest) {
+		err = v.failed(target, "", errors.New("the verifier accepts without a result for this image"))
+	}
+	if err != nil {
+		return notAccepted(result), fault.New(verify.ErrInconclusive, opVerify, image.String(), "", err)
 	}
 	result.Image, result.Matched = image, target
 	return result, nil
+}
+
+// notAccepted makes sure that nothing can be run by the result beside an error.
+func notAccepted(result *verify.Result) *verify.Result {
+	if result != nil {
+		result.Accepted, result.Matched = false, ocispec.Descriptor{}
+	}
+	return result
 }
 
 func (v *verification) check(ctx context.Context, image verify.Image, candidates iter.Seq[verify.Candidate]) (*verify.Result, error) {
 	if s, ok := v.verifier.(verify.StreamVerifier); ok && !v.options.everySigner {
 		return s.VerifyStream(ctx, image, candidates)
 	}
-	return v.verifier.Verify(ctx, image, slices.Collect(candidates))
+	all := slices.Collect(candidates)
+	if ctx.Err() != nil {
+		// They are not all that there are.
+		return nil, ended(ctx)
+	}
+	return v.verifier.Verify(ctx, image, all)
+}
+
+// ended is why ctx has ended, with the error of the context itself in the chain.
+func ended(ctx context.Context) error {
+	if cause := context.Cause(ctx); !errors.Is(cause, ctx.Err()) {
+		return fmt.Errorf("%w: %w", ctx.Err(), cause)
+	}
+	return ctx.Err()
 }
 
 // repositories are where signatures of what is in a repository are looked for.
@@ -167,8 +217,7 @@ func (v *verification) repositories(in reference.Named) []repository {
 
 // orElse is the outcome of another attempt after one that failed. If both did,
 // what is unknown of either counts.
-func (v *verification) orElse(first *verify.Result, err error, second func() (*verify.Result, error)) (*verify.Result, error) {
-	result, secondErr := second()
+func (v *verification) orElse(first *verify.Result, err error, result *verify.Result, secondErr error) (*verify.Result, error) {
 	if result == nil {
 		result = first
 	} else if first != nil {
@@ -178,23 +227,40 @@ func (v *verification) orElse(first *verify.Result, err error, second func() (*v
 		return result, nil
 	}
 	if result != nil && first != nil {
-		result.Image, result.Accepted, result.Matched = first.Image, false, ocispec.Descriptor{}
+		result.Image = first.Image
 	}
-	return result, fault.New(verify.ErrRejected, opVerify, v.name.String(), "", fmt.Errorf("%w; and %w", err, secondErr))
+	return notAccepted(result), fault.New(verify.ErrRejected, opVerify, v.name.String(), "", fmt.Errorf("%w; and %w", err, secondErr))
+}
+
+// nodes returns what index contains.
+func (v *verification) nodes(ctx context.Context, in reference.Named, index ocispec.Descriptor, matcher platforms.Matcher) ([]ocispec.Descriptor, error) {
+	nodes, err := repository{source: v.source, name: in}.nodes(ctx, index, v.indexes, matcher)
+	if err != nil {
+		return nil, fault.New(kindOf(err), opVerify, v.image(index).String(), "read index", err)
+	}
+	return nodes, nil
 }
 
 // onePlatform verifies the manifest of an index that is for the platform of the
 // options.
 func (v *verification) onePlatform(ctx context.Context, index ocispec.Descriptor) (*verify.Result, error) {
-	nodes, err := repository{source: v.source, name: v.name}.nodes(ctx, index, v.limits.Manifest)
+	nodes, err := v.nodes(ctx, v.name, index, v.options.platform)
 	if err != nil {
-		return nil, fault.New(kindOf(err), opVerify, v.image(index).String(), "read index", err)
+		return nil, err
 	}
 	best := bestFor(v.options.platform, nodes)
 	if best == nil {
 		return nil, fault.New(verify.ErrRejected, opVerify, v.image(index).String(), "read index", errors.New("it has no manifest for the platform"))
 	}
-	return v.node(ctx, v.name, *best)
+	result, err := v.node(ctx, v.name, *best)
+	if err != nil {
+		return result, err
+	}
+	// Which platform a manifest is for, the index says, which nobody signed.
+	if err := (repository{source: v.source, name: v.name}).isFor(ctx, *best, v.indexes, v.options.platform); err != nil {
+		return notAccepted(result), fault.New(kindOf(err), opVerify, v.image(*best).String(), "read configuration", err)
+	}
+	return result, nil
 }
 
 // withinIndex verifies the index that the options name, which must contain
@@ -209,18 +275,20 @@ func (v *verification) withinIndex(ctx context.Context, target ocispec.Descripto
 	if err != nil {
 		return nil, fault.New(kindOf(err), opVerify, name.String(), "resolve", err)
 	}
-	if !images.IsIndexType(index.MediaType) {
+	nodes, err := v.nodes(ctx, name, index, nil)
+	if errors.Is(err, errNoIndex) {
 		return nil, fault.New(verify.ErrMisconfigured, opVerify, name.String(), "", errors.New("it is not an index"))
 	}
-	nodes, err := repository{source: v.source, name: name}.nodes(ctx, index, v.limits.Manifest)
 	if err != nil {
-		return nil, fault.New(kindOf(err), opVerify, name.String(), "read index", err)
+		return nil, err
 	}
-	if !slices.ContainsFunc(nodes, func(n ocispec.Descriptor) bool { return n.Digest == target.Digest && n.Size == target.Size }) {
+	at := slices.IndexFunc(nodes, func(n ocispec.Descriptor) bool { return n.Digest == target.Digest && n.Size == target.Size })
+	if at < 0 {
 		return nil, fault.New(verify.ErrRejected, opVerify, name.String(), "read index", fmt.Errorf("it does not contain %s", target.Digest))
 	}
 	result, err := v.node(ctx, name, index)
 	if err == nil {
+		target.MediaType = nodes[at].MediaType
 		result.Image = v.image(target)
 	}
 	return result, err
@@ -229,14 +297,19 @@ func (v *verification) withinIndex(ctx context.Context, target ocispec.Descripto
 // everyPlatform verifies what an index contains that was found acceptable.
 func (v *verification) everyPlatform(ctx context.Context, result *verify.Result) (*verify.Result, error) {
 	index := result.Image.Target
-	nodes, err := repository{source: v.source, name: v.name}.nodes(ctx, index, v.limits.Manifest)
-	if err != nil {
-		result.Accepted, result.Matched = false, ocispec.Descriptor{}
-		return result, fault.New(kindOf(err), opVerify, v.image(index).String(), "read index", err)
+	all, err := v.nodes(ctx, v.name, index, nil)
+	if errors.Is(err, errNoIndex) {
+		return result, nil
 	}
-	nodes = slices.DeleteFunc(nodes, func(n ocispec.Descriptor) bool {
+	if err != nil {
+		return notAccepted(result), err
+	}
+	nodes := slices.DeleteFunc(all, func(n ocispec.Descriptor) bool {
 		return images.IsIndexType(n.MediaType) || isForNoPlatform(n)
 	})
+	if len(nodes) == 0 {
+		return notAccepted(result), fault.New(verify.ErrRejected, opVerify, v.image(index).String(), "read index", errors.New("it has no manifest for any platform"))
+	}
 	results, errs := make([]*verify.Result, len(nodes)), make([]error, len(nodes))
 	var g errgroup.Group
 	g.SetLimit(parallelNodes)
@@ -258,7 +331,7 @@ func (v *verification) everyPlatform(ctx context.Context, result *verify.Result)
 		}
 	}
 	if failed != nil {
-		result.Accepted, result.Matched = false, ocispec.Descriptor{}
+		return notAccepted(result), failed
 	}
-	return result, failed
+	return result, nil
 }

@@ -14,6 +14,12 @@
 // a Sigstore bundle v0.3. [Legacy] is the simple signing payload that cosign
 // has written since its first release.
 //
+// # Other artifacts
+//
+// A [ArtifactSigner] signs what is no image: files, and in-toto statements, such as
+// provenance, about files and images. A [KeySigner] is one. It never makes the
+// signature of an image from a statement that it is given.
+//
 // # Keys
 //
 // ECDSA on P-256 (SHA-256), P-384 (SHA-384) and P-521 (SHA-512), RSA of 2048,

@@ -6,6 +6,7 @@ package signing_test
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -19,6 +20,7 @@ import (
 	"path/filepath"
 
 	"github.com/cosignkit/cosignkit/signing"
+	"github.com/cosignkit/cosignkit/verify"
 )
 
 // Open a key that cosign generate-key-pair wrote, and sign an image with it.
@@ -231,4 +233,51 @@ func ExampleParseForm() {
 	// "bundle" <nil>
 	// "both" <nil>
 	// "" parse form: unknown signature format "sig", want bundle, legacy or both
+}
+
+// Sign a file, and verify it without a registry.
+func ExampleKeySigner_SignArtifact() {
+	ctx := context.Background()
+	key, err := signing.LoadPrivateKey(ctx, "../testdata/keys/ecdsa-p256.key", signing.Passphrase([]byte("correct horse battery staple")))
+	if err != nil {
+		log.Fatal(err)
+	}
+	signer, err := signing.NewKeySigner(signing.KeySignerConfig{Key: key, SkipTransparencyLog: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	file := []byte("any file")
+	bundle, err := signer.SignArtifact(ctx, file)
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = verify.VerifyBundle(ctx, verify.Policy{
+		Keys: []crypto.PublicKey{signer.PublicKey()}, InsecureIgnoreTransparencyLog: true,
+	}, verify.Artifact{Content: bytes.NewReader(file)}, bundle)
+	fmt.Println(err)
+	// Output:
+	// <nil>
+}
+
+// Attest to a file. What would be the signature of an image is refused.
+func ExampleKeySigner_SignStatement() {
+	ctx := context.Background()
+	key, err := signing.LoadPrivateKey(ctx, "../testdata/keys/ecdsa-p256.key", signing.Passphrase([]byte("correct horse battery staple")))
+	if err != nil {
+		log.Fatal(err)
+	}
+	signer, err := signing.NewKeySigner(signing.KeySignerConfig{Key: key, SkipTransparencyLog: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	const statement = `{"_type": "https://in-toto.io/Statement/v1",
+		"subject": [{"name": "app", "digest": {"sha256": "c0658bff4751d9f90117de2816ec4582f00d2aedaa684f137217ba98efb4e766"}}],
+		"predicateType": %q, "predicate": {}}`
+	for _, predicate := range []string{"https://slsa.dev/provenance/v1", "https://sigstore.dev/cosign/sign/v1"} {
+		bundle, err := signer.SignStatement(ctx, fmt.Appendf(nil, statement, predicate))
+		fmt.Println(bundle != nil, err)
+	}
+	// Output:
+	// true <nil>
+	// false sign statement: predicate type "https://sigstore.dev/cosign/sign/v1" is an image signature, which only Sign makes
 }

@@ -56,7 +56,9 @@ type KeySignerConfig struct {
 type Log interface {
 	// Record adds log entries and timestamps for the signature in bundle, which
 	// was made with key, to bundle's verification material, and returns only
-	// what it has verified.
+	// what it has verified. A bundle of version 0.1 stands for a legacy
+	// signature, which has room for one of each and shows an entry by its
+	// signed entry timestamp.
 	Record(ctx context.Context, bundle *protobundle.Bundle, key crypto.PublicKey) error
 }
 

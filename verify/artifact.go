@@ -26,16 +26,18 @@ type Artifact struct {
 	// key cannot be checked with a digest alone.
 	Digest digest.Digest
 
-	// Content replaces Digest. It is read from its beginning, more than once.
+	// Content replaces Digest. It is read from its beginning, more than once and
+	// without a limit, and must not change meanwhile.
 	Content io.ReadSeeker
 }
 
 // VerifyBundle checks one Sigstore bundle, of versions 0.1 to 0.3 and in JSON,
 // for an artifact of any kind, with no registry. The bundle holds a message
 // signature over the artifact, or a DSSE envelope with an in-toto statement of
-// which the artifact is a subject. The statement is in the Claims of what is
-// returned: its predicate type says what was attested, and is for the caller to
-// look at, while the [Verifier] of images takes signatures only.
+// which the artifact is a subject. The Claims of what is returned have the
+// statement: its PredicateType says what was attested, and the caller must look
+// at it, while the [Verifier] of images takes signatures of images only. It is
+// empty for a message signature.
 //
 // The policy is that of images: who must have signed, logs, timestamps,
 // annotations of the subject. A Threshold of more than one and a Repository are
@@ -54,6 +56,10 @@ func VerifyBundle(ctx context.Context, policy Policy, artifact Artifact, bundle 
 		return nil, fault.New(ErrMisconfigured, op, "", "policy", err)
 	}
 	digests, option, err := artifact.open()
+	subject := artifact.Digest
+	if subject == "" {
+		subject = digest.NewDigestFromEncoded(digest.SHA256, digests[digest.SHA256.String()])
+	}
 	if err != nil {
 		return nil, fault.New(ErrMisconfigured, op, "", "artifact", err)
 	}
@@ -63,7 +69,7 @@ func VerifyBundle(ctx context.Context, policy Policy, artifact Artifact, bundle 
 	if err != nil {
 		return nil, fault.New(ErrInconclusive, op, "", "trusted root", err)
 	}
-	s, _ := v.recovered(Signature{Form: FormBundle}, func() (finding, Claims, error) {
+	s, _ := v.recovered(Signature{Form: FormBundle, Subject: subject}, func() (finding, Claims, error) {
 		found, b, err := v.verifyBundle(ctx, bundle, option, material)
 		if err != nil {
 			return found, Claims{}, err
@@ -79,9 +85,10 @@ func VerifyBundle(ctx context.Context, policy Policy, artifact Artifact, bundle 
 	})
 	switch {
 	case ctx.Err() != nil:
-		return &s, fault.New(ErrInconclusive, op, "", "", ended(ctx))
+		s.Err = ended(ctx)
+		return &s, fault.New(ErrInconclusive, op, "", "", s.Err)
 	case s.Err != nil:
-		return &s, fault.New(ErrRejected, op, "", "", s.Err)
+		return &s, fault.New(ErrRejected, op, "", "", fault.Printable(s.Err))
 	default:
 		return &s, nil
 	}
@@ -142,7 +149,7 @@ func artifactClaims(b []byte, digests map[string]string) (Claims, error) {
 	if err != nil {
 		return Claims{}, err
 	}
-	return claimsOf(subject, b), nil
+	return claimsOf(statement, subject, b), nil
 }
 
 // statementTypeV01 is the type of the statements before in-toto 1.0, which npm

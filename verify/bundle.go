@@ -23,13 +23,16 @@ import (
 )
 
 // verifyImageBundle checks a Sigstore bundle that is a signature for image: a
-// DSSE envelope with cosign's statement, or a message signature over the
-// manifest, which claims nothing but the digest.
+// DSSE envelope with cosign's statement, or, if the policy allows it, a message
+// signature over the manifest, which claims nothing but the digest.
 func (v *validated) verifyImageBundle(ctx context.Context, image Image, b []byte, material root.TrustedMaterial) (finding, Claims, error) {
 	d := image.Target.Digest
 	found, statement, err := v.verifyBundle(ctx, b, digestOption(d), material)
 	if err != nil {
 		return found, Claims{}, err
+	}
+	if statement == nil && !v.messageSignatures {
+		return finding{}, Claims{}, errors.New("bundle with a message signature, which is one of a file and not of an image; the policy does not allow it")
 	}
 	if statement == nil {
 		rendered, err := render(d, "", "", nil)
@@ -51,7 +54,7 @@ func (v *validated) verifyImageBundle(ctx context.Context, image Image, b []byte
 	if err != nil {
 		return finding{}, Claims{}, err
 	}
-	claims := claimsOf(subject, statement)
+	claims := claimsOf(parsed, subject, statement)
 	claims.payload, err = render(d, types.CosignSignPredicateType, claims.Repository, subject.GetAnnotations().AsMap())
 	return found, claims, err
 }
@@ -121,11 +124,12 @@ func subjectOf(statement *intoto.Statement, digests map[string]string, what stri
 	return nil, fmt.Errorf("no subject of the statement is the %s", what)
 }
 
-func claimsOf(subject *intoto.ResourceDescriptor, statement []byte) Claims {
+func claimsOf(statement *intoto.Statement, subject *intoto.ResourceDescriptor, raw []byte) Claims {
 	return Claims{
-		Repository:  subject.GetName(),
-		Annotations: stringsOf(subject.GetAnnotations().AsMap()),
-		Statement:   statement,
+		Repository:    subject.GetName(),
+		Annotations:   stringsOf(subject.GetAnnotations().AsMap()),
+		PredicateType: statement.GetPredicateType(),
+		Statement:     raw,
 	}
 }
 

@@ -270,11 +270,12 @@ func messageBundle(t testing.TB, sign signFunc, manifest []byte) (verify.Image, 
 	}
 }
 
-// TestMessageSignatures: they bind the digest, and claim nothing else.
+// TestMessageSignatures: they bind the digest, and claim nothing else. A policy
+// has to ask for them.
 func TestMessageSignatures(t *testing.T) {
 	t.Parallel()
 	manifest := []byte(`{"schemaVersion":2}`)
-	for name, sign := range map[string]struct {
+	for name, test := range map[string]struct {
 		key  crypto.Signer
 		sign func(crypto.Signer) signFunc
 	}{
@@ -284,9 +285,14 @@ func TestMessageSignatures(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			image, b := messageBundle(t, sign.sign(sign.key), manifest)
-			candidates := []verify.Candidate{bundleCandidate(t, b)}
-			result, err := newVerifier(t, policyOf(sign.key)).Verify(t.Context(), image, candidates)
+			image, b := messageBundle(t, test.sign(test.key), manifest)
+			check := func(image verify.Image, edit func(*verify.Policy)) (*verify.Result, error) {
+				policy := policyOf(test.key)
+				policy.AllowMessageSignaturesUnsafe = true
+				edit(&policy)
+				return newVerifier(t, policy).Verify(t.Context(), image, []verify.Candidate{bundleCandidate(t, b)})
+			}
+			result, err := check(image, func(*verify.Policy) {})
 			if name == "Ed25519ph" {
 				// sigstore-go has no way to check it with a digest alone.
 				wantFamily(t, err, verify.ErrRejected)
@@ -295,20 +301,22 @@ func TestMessageSignatures(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if s := result.Signatures[0]; s.Form != verify.FormBundle || s.KeyID == "" || s.Claims.Repository != "" || s.Claims.Statement != nil {
+			if s := result.Signatures[0]; s.Form != verify.FormBundle || s.KeyID == "" || s.Claims.Repository != "" || s.Claims.Statement != nil || s.Claims.PredicateType != "" {
 				t.Errorf("%+v", s)
 			}
-			_, err = newVerifier(t, policyOf(sign.key)).Verify(t.Context(), theImage(), candidates)
-			wantFamily(t, err, verify.ErrRejected)
-			policy := policyOf(sign.key)
-			policy.Annotations = map[string]string{"env": "prod"}
-			_, err = newVerifier(t, policy).Verify(t.Context(), image, candidates)
-			wantFamily(t, err, verify.ErrRejected)
-			policy = policyOf(sign.key)
-			policy.Repository = verify.ExactRepository()
-			_, err = newVerifier(t, policy).Verify(t.Context(), image, candidates)
-			wantFamily(t, err, verify.ErrRejected)
-			_, err = newVerifier(t, policyOf(keys["P-384"]())).Verify(t.Context(), image, candidates)
+			for why, edit := range map[string]func(*verify.Policy){
+				"the policy does not allow it": func(p *verify.Policy) { p.AllowMessageSignaturesUnsafe = false },
+				`annotation "env" is missing`:  func(p *verify.Policy) { p.Annotations = map[string]string{"env": "prod"} },
+				"signed for repository":        func(p *verify.Policy) { p.Repository = verify.ExactRepository() },
+				"does not verify with the key": func(p *verify.Policy) { p.Keys = policyOf(keys["P-384"]()).Keys },
+			} {
+				_, err := check(image, edit)
+				wantFamily(t, err, verify.ErrRejected)
+				if !strings.Contains(err.Error(), why) {
+					t.Errorf("error %v, want one that says %q", err, why)
+				}
+			}
+			_, err = check(theImage(), func(*verify.Policy) {})
 			wantFamily(t, err, verify.ErrRejected)
 		})
 	}
@@ -318,7 +326,9 @@ func TestMessageSignatures(t *testing.T) {
 		_, b := messageBundle(t, with(key, crypto.SHA256), manifest)
 		sum, _ := hex.DecodeString(theHex)
 		b["messageSignature"].(object)["messageDigest"].(object)["digest"] = sum
-		wantRejected(t, newVerifier(t, policyOf(key)), bundleCandidate(t, b), "does not verify with the key")
+		policy := policyOf(key)
+		policy.AllowMessageSignaturesUnsafe = true
+		wantRejected(t, newVerifier(t, policy), bundleCandidate(t, b), "does not verify with the key")
 	})
 }
 

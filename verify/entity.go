@@ -6,6 +6,8 @@ package verify
 import (
 	"context"
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
@@ -23,6 +25,7 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/tlog"
 	sgverify "github.com/sigstore/sigstore-go/pkg/verify"
+	"github.com/sigstore/sigstore/pkg/signature"
 
 	"github.com/cosignkit/cosignkit/internal/fault"
 	"github.com/cosignkit/cosignkit/internal/limits"
@@ -34,6 +37,8 @@ type entity struct {
 	*bundle.Bundle
 	intermediates []*x509.Certificate
 	artifact      artifactOption
+	// older has the certificate's key checked as if it were one without.
+	older bool
 }
 
 var _ sgverify.SignedEntity = (*entity)(nil)
@@ -77,6 +82,9 @@ func (e *entity) VerificationContent() (sgverify.VerificationContent, error) {
 	content, err := e.Bundle.VerificationContent()
 	if err != nil {
 		return nil, err
+	}
+	if c, ok := content.(*bundle.Certificate); ok && e.older {
+		return older{c}, nil
 	}
 	if c, ok := content.(*bundle.Certificate); ok && len(e.intermediates) > 0 {
 		return &chained{leaf: c, intermediates: e.intermediates}, nil
@@ -159,6 +167,17 @@ type chained struct {
 
 func (c *chained) Intermediates() []*x509.Certificate { return c.intermediates }
 
+// older is a certificate of which sigstore-go sees only the key, and that it is
+// the one in the log entry. See verifyOlder.
+type older struct{ *leaf }
+
+func (older) Certificate() *x509.Certificate        { return nil }
+func (older) PublicKey() sgverify.PublicKeyProvider { return noHint{} }
+
+type noHint struct{}
+
+func (noHint) Hint() string { return "" }
+
 // keyMaterial is a trusted root with the one key that a signature is tried with.
 type keyMaterial struct {
 	root.TrustedMaterial
@@ -215,7 +234,19 @@ func (v *validated) verifyCertificate(ctx context.Context, e *entity, material r
 	}
 	var failed error
 	for _, options := range v.certificateOptions() {
-		result, err := run(e, material, options, policy)
+		all := slices.Clip(options)
+		if !v.ignoreSCT {
+			all = append(all, sgverify.WithSignedCertificateTimestamps(1))
+		}
+		result, err := run(e, material, all, policy)
+		if err != nil && olderKey(content.Certificate()) {
+			if older, olderErr := v.verifyOlder(e, content.Certificate(), material, options); olderErr == nil {
+				result, err = older, nil
+			}
+		}
+		if err == nil {
+			err = checkTimestamps(e, content.Certificate(), material)
+		}
 		if err != nil {
 			if failed != nil {
 				err = fmt.Errorf("%w; without a log entry: %w", failed, err)
@@ -234,14 +265,74 @@ func (v *validated) verifyCertificate(ctx context.Context, e *entity, material r
 	return finding{}, explain(e, failed)
 }
 
-// certificateOptions are the ways in which a certificate can be found good. A
+// checkTimestamps refuses a certificate that an authority saw used outside of its
+// life. sigstore-go looks at the first timestamp of each authority alone.
+func checkTimestamps(e *entity, leaf *x509.Certificate, material root.TrustedMaterial) error {
+	stamps, err := e.Timestamps()
+	if err != nil {
+		return err
+	}
+	content, err := e.SignatureContent()
+	if err != nil {
+		return err
+	}
+	for _, stamp := range stamps {
+		for _, authority := range material.TimestampingAuthorities() {
+			t, err := authority.Verify(stamp, content.Signature())
+			if err == nil && (t.Time.Before(leaf.NotBefore) || t.Time.After(leaf.NotAfter)) {
+				return fmt.Errorf("a timestamp of %s is outside of the certificate's life", t.Time.UTC().Format(time.RFC3339))
+			}
+		}
+	}
+	return nil
+}
+
+// olderKey reports whether clients once signed with SHA-256 and keys like the
+// certificate's, which the algorithm registry has another hash for.
+func olderKey(leaf *x509.Certificate) bool {
+	key, ok := leaf.PublicKey.(*ecdsa.PublicKey)
+	return ok && (key.Curve == elliptic.P384() || key.Curve == elliptic.P521())
+}
+
+// verifyOlder verifies what such a client signed. sigstore-go does as well, and
+// writes to standard error; so it is shown the key here, and what makes a
+// certificate good is checked with its parts.
+func (v *validated) verifyOlder(e *entity, leaf *x509.Certificate, material root.TrustedMaterial, options []sgverify.VerifierOption) (*sgverify.VerificationResult, error) {
+	verifier, err := signature.LoadVerifier(leaf.PublicKey, crypto.SHA256)
+	if err != nil {
+		return nil, err
+	}
+	view := &entity{Bundle: e.Bundle, artifact: e.artifact, older: true}
+	keyed := keyMaterial{material, root.NewExpiringKey(verifier, time.Time{}, time.Time{})}
+	result, err := run(view, keyed, options, []sgverify.PolicyOption{sgverify.WithKey()})
+	if err != nil {
+		return nil, err
+	}
+	summary, err := certificate.SummarizeCertificate(leaf)
+	if err != nil {
+		return nil, err
+	}
+	var chains [][]*x509.Certificate
+	for _, t := range result.VerifiedTimestamps {
+		if chains, err = sgverify.VerifyLeafCertificate(t.Timestamp, leaf, material); err != nil {
+			return nil, err
+		}
+	}
+	if !v.ignoreSCT {
+		if err := sgverify.VerifySignedCertificateTimestamp(chains, 1, material); err != nil {
+			return nil, err
+		}
+	}
+	result.Signature.Certificate = &summary
+	return result, nil
+}
+
+// certificateOptions are the ways in which a certificate can be found good, but for
+// what certificate transparency logs have to say about it. A
 // certificate lives for minutes: without an authority's word for the time at
 // which it was used, it proves nothing.
 func (v *validated) certificateOptions() [][]sgverify.VerifierOption {
 	var common []sgverify.VerifierOption
-	if !v.ignoreSCT {
-		common = append(common, sgverify.WithSignedCertificateTimestamps(1))
-	}
 	if v.timestampThreshold > 0 {
 		common = append(common, sgverify.WithSignedTimestamps(v.timestampThreshold))
 	}

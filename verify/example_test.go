@@ -259,11 +259,7 @@ func ExampleVerifyBundle() {
 	}
 	// The bundle is by the right signer and about the artifact. What it says of
 	// it is for the caller to look at.
-	var statement struct{ PredicateType string }
-	if err := json.Unmarshal(signature.Claims.Statement, &statement); err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(statement.PredicateType)
+	fmt.Println(signature.Claims.PredicateType)
 	fmt.Println(signature.Identity.GitHub.Repository)
 	// Output:
 	// https://slsa.dev/provenance/v1
@@ -303,10 +299,10 @@ func ExampleStreamVerifier() {
 }
 
 func ExampleLimits() {
-	limits := verify.DefaultLimits()
+	limits := verify.Limits{}.WithDefaults()
 	limits.Candidates *= 2
-	limits.Time = 10 * time.Second
-	fmt.Println(limits.Candidates, limits.Time)
+	limits.Timeout = 10 * time.Second
+	fmt.Println(limits.Candidates, limits.Timeout)
 	// Output:
 	// 4096 10s
 }

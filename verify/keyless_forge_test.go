@@ -43,6 +43,8 @@ type attempt struct {
 	content  []byte              // what is signed: a statement or a payload
 	records  []record
 	stamps   []stamp
+	// hash to sign with; that of the key if it is zero.
+	hash crypto.Hash
 
 	// What is done to it, and to what a registry then serves.
 	alter []func(*parts)
@@ -147,7 +149,14 @@ func (a *attempt) sign(t testing.TB, message []byte) []byte {
 	if _, ok := a.key.(ed25519.PrivateKey); ok && a.form == signing.Legacy {
 		return withEd25519ph(a.key)(t, message)
 	}
-	return with(a.key, hashFor(a.key))(t, message)
+	return with(a.key, a.hashing())(t, message)
+}
+
+func (a *attempt) hashing() crypto.Hash {
+	if a.hash != 0 {
+		return a.hash
+	}
+	return hashFor(a.key)
 }
 
 // record makes the log entry of a signature.
@@ -159,7 +168,7 @@ func (a *attempt) record(p *parts, r record) *logEntry {
 	if e.index == 0 {
 		e.index = 3
 	}
-	hash := hashFor(a.key)
+	hash := a.hashing()
 	sum := sumOf(hash, p.message())
 	if r.v2 {
 		e.kind, e.version = "hashedrekord", "0.0.2"

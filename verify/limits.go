@@ -13,8 +13,10 @@ import (
 
 // Limits bounds what one verification reads. A zero field means the default,
 // which suits every registry and signer that is known; others may be smaller or
-// larger. What exceeds a limit fails with [ErrLimit], and hides nothing that
-// does not: a signature that is within the limits still counts.
+// larger, up to 1 GiB, 1,048,576 of a kind, and 24 hours. What exceeds a limit
+// fails with [ErrLimit]. What is within the limits still counts; only of the
+// signatures of one place, those that are listed after the limit is reached are
+// not seen.
 type Limits struct {
 	// Manifest bounds each manifest and index, and each page of a list of
 	// referrers, in bytes. Default 4 MiB.
@@ -35,16 +37,17 @@ type Limits struct {
 	// signatures live, and the pages of a list of referrers. Default 2048.
 	Candidates int
 
-	// TotalBytes bounds what is read from each place. Default 32 MiB.
+	// TotalBytes bounds what is read from each place, and what is read of an
+	// index to find what it contains. Default 32 MiB.
 	TotalBytes int64
 
-	// Time bounds one verification from the first look-up to the last check. It
-	// ends as inconclusive then. Default 2 minutes.
-	Time time.Duration
+	// Timeout bounds one verification, from resolving the reference to the last
+	// check. It ends as inconclusive then. Default 2 minutes.
+	Timeout time.Duration
 }
 
-// withDefaults returns l with every field set.
-func (l Limits) withDefaults() Limits {
+// WithDefaults returns l with every field set.
+func (l Limits) WithDefaults() Limits {
 	return Limits{
 		Manifest:   cmp.Or(l.Manifest, limits.Manifest),
 		Payload:    cmp.Or(l.Payload, limits.Payload),
@@ -52,21 +55,23 @@ func (l Limits) withDefaults() Limits {
 		Chain:      cmp.Or(l.Chain, limits.Chain),
 		Candidates: cmp.Or(l.Candidates, limits.Candidates),
 		TotalBytes: cmp.Or(l.TotalBytes, limits.TotalBytes),
-		Time:       cmp.Or(l.Time, limits.VerifyTime),
+		Timeout:    cmp.Or(l.Timeout, limits.VerifyTimeout),
 	}
 }
 
 func (l Limits) validate() error {
-	for name, value := range map[string]int64{
-		"Manifest": l.Manifest, "Payload": l.Payload, "Bundle": l.Bundle, "Chain": int64(l.Chain),
-		"Candidates": int64(l.Candidates), "TotalBytes": l.TotalBytes, "Time": int64(l.Time),
+	const bytes, count = 1 << 30, 1 << 20
+	for _, f := range []struct {
+		name       string
+		value, max int64
+	}{
+		{"Manifest", l.Manifest, bytes}, {"Payload", l.Payload, bytes}, {"Bundle", l.Bundle, bytes},
+		{"TotalBytes", l.TotalBytes, bytes}, {"Chain", int64(l.Chain), count}, {"Candidates", int64(l.Candidates), count},
+		{"Timeout", int64(l.Timeout), int64(24 * time.Hour)},
 	} {
-		if value < 0 {
-			return fmt.Errorf("negative limit %s", name)
+		if f.value < 0 || f.value > f.max {
+			return fmt.Errorf("limit %s is %d, want 0 to %d", f.name, f.value, f.max)
 		}
 	}
 	return nil
 }
-
-// DefaultLimits returns the limits of a policy that sets none.
-func DefaultLimits() Limits { return Limits{}.withDefaults() }

@@ -75,13 +75,20 @@ type Policy struct {
 	Repository RepositoryMatcher
 
 	// Limits bounds what is read and taken for one verification. The zero value
-	// is the defaults, see [DefaultLimits].
+	// is the defaults.
 	Limits Limits
 
 	// InsecureIgnoreTransparencyLog accepts signatures for which no
 	// transparency log entry is shown, so that a stolen key or identity can be
 	// used with no trace. A certificate then still needs a timestamp.
 	InsecureIgnoreTransparencyLog bool
+
+	// AllowMessageSignaturesUnsafe accepts bundles with a message signature over
+	// the image's manifest, such as cosign sign-blob makes of a file, as
+	// signatures of the image. They say nothing but the digest: whoever can have
+	// any file signed could have any image accepted. [VerifyBundle] takes them
+	// without it.
+	AllowMessageSignaturesUnsafe bool
 
 	// InsecureIgnoreSCT accepts certificates that no certificate transparency
 	// log has signed for, so that a certificate authority can issue them in
@@ -145,6 +152,7 @@ type validated struct {
 	timestampThreshold int
 	ignoreLog          bool
 	ignoreSCT          bool
+	messageSignatures  bool
 }
 
 func (p Policy) validate() (*validated, error) {
@@ -170,11 +178,12 @@ func (p Policy) validate() (*validated, error) {
 		lookup:             p.LogLookup,
 		annotations:        maps.Clone(p.Annotations),
 		repository:         p.Repository,
-		limits:             p.Limits.withDefaults(),
+		limits:             p.Limits.WithDefaults(),
 		logThreshold:       max(p.LogThreshold, 1),
 		timestampThreshold: p.TimestampThreshold,
 		ignoreLog:          p.InsecureIgnoreTransparencyLog,
 		ignoreSCT:          p.InsecureIgnoreSCT,
+		messageSignatures:  p.AllowMessageSignaturesUnsafe,
 	}
 	for i, public := range p.Keys {
 		key, err := newPolicyKey(public)
@@ -273,6 +282,9 @@ func (p Policy) warn() {
 	}
 	if p.InsecureIgnoreTransparencyLog {
 		p.Logger.Warn("signatures are accepted without a transparency log entry", "option", "InsecureIgnoreTransparencyLog")
+	}
+	if p.AllowMessageSignaturesUnsafe {
+		p.Logger.Warn("a signature of any file counts for the image that the file is the manifest of", "option", "AllowMessageSignaturesUnsafe")
 	}
 	if p.InsecureIgnoreSCT && len(p.Identities) > 0 {
 		p.Logger.Warn("certificates are accepted without a signed certificate timestamp", "option", "InsecureIgnoreSCT")

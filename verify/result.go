@@ -22,7 +22,8 @@ import (
 // Result says what was found and what it was worth.
 type Result struct {
 	// Image is what was verified. When Accepted, Image.Target is the pinned
-	// descriptor to fetch and run.
+	// descriptor to fetch and run. Its MediaType is what the registry said, of
+	// which a signature says nothing: what the bytes of that digest are tells.
 	Image Image
 
 	// Accepted reports whether the policy is satisfied.
@@ -32,9 +33,11 @@ type Result struct {
 	// when Accepted: Image.Target, or an index that contains it.
 	Matched ocispec.Descriptor
 
-	// Signatures has one entry for each candidate that was checked, in that
-	// order: those after the one that made the image acceptable are usually not
-	// even read.
+	// Signatures has one entry for each candidate that was checked, good or bad, in
+	// that order. A verification that ends as soon as the image is acceptable
+	// checks them as they arrive, so that which there are beside those that were
+	// enough, and their order, may change from one to the next: what must hold
+	// belongs into the policy, and is not to be read from here.
 	Signatures []Signature
 }
 
@@ -101,8 +104,11 @@ type Claims struct {
 	Repository string
 	// Annotations are the signed annotations whose values are strings.
 	Annotations map[string]string
-	// Statement is the in-toto statement that was signed, in JSON; nil for a
-	// legacy signature, and for a bundle with a message signature.
+	// PredicateType is what the in-toto statement that was signed says it is about
+	// its subject; empty for a legacy signature, and for a bundle with a message
+	// signature.
+	PredicateType string
+	// Statement is that statement, in JSON, or nil.
 	Statement json.RawMessage
 
 	payload json.RawMessage

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"math"
 	"testing"
 	"time"
 
@@ -14,9 +15,16 @@ import (
 	"github.com/cosignkit/cosignkit/verify"
 )
 
-func newStreamVerifier(t testing.TB, policy verify.Policy) verify.StreamVerifier {
+// streamVerifier is all that New returns.
+type streamVerifier interface {
+	verify.Verifier
+	verify.StreamVerifier
+	verify.LimitedVerifier
+}
+
+func newStreamVerifier(t testing.TB, policy verify.Policy) streamVerifier {
 	t.Helper()
-	v, ok := newVerifier(t, policy).(verify.StreamVerifier)
+	v, ok := newVerifier(t, policy).(streamVerifier)
 	if !ok {
 		t.Fatal("New returns no StreamVerifier")
 	}
@@ -114,7 +122,7 @@ func TestStreamsEndWithTheContext(t *testing.T) {
 func TestTimeOfAVerification(t *testing.T) {
 	t.Parallel()
 	policy := policyOf(keys["P-256"]())
-	policy.Limits.Time = time.Millisecond
+	policy.Limits.Timeout = time.Millisecond
 	v := newStreamVerifier(t, policy)
 	_, err := v.VerifyStream(t.Context(), theImage(), func(yield func(verify.Candidate) bool) {
 		for yield(verify.Candidate{Bundle: []byte("{}")}) { //nolint:revive // until the time is over
@@ -129,18 +137,20 @@ func TestTimeOfAVerification(t *testing.T) {
 func TestLimitsOfAVerifier(t *testing.T) {
 	t.Parallel()
 	v := newStreamVerifier(t, policyOf(keys["P-256"]()))
-	if v.Limits() != verify.DefaultLimits() {
+	if v.Limits() != (verify.Limits{}).WithDefaults() {
 		t.Errorf("%+v", v.Limits())
 	}
 	policy := policyOf(keys["P-256"]())
 	policy.Limits = verify.Limits{Bundle: 7, Chain: 100}
-	want := verify.DefaultLimits()
+	want := verify.Limits{}.WithDefaults()
 	want.Bundle, want.Chain = 7, 100
 	if got := newStreamVerifier(t, policy).Limits(); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 	for _, l := range []verify.Limits{
-		{Manifest: -1}, {Payload: -1}, {Bundle: -1}, {Chain: -1}, {Candidates: -1}, {TotalBytes: -1}, {Time: -1},
+		{Manifest: -1}, {Payload: -1}, {Bundle: -1}, {Chain: -1}, {Candidates: -1}, {TotalBytes: -1}, {Timeout: -1},
+		{Manifest: math.MaxInt64}, {Payload: math.MaxInt64}, {Bundle: math.MaxInt64}, {Chain: math.MaxInt},
+		{Candidates: math.MaxInt}, {TotalBytes: math.MaxInt64}, {Timeout: math.MaxInt64},
 	} {
 		policy.Limits = l
 		_, err := verify.New(policy)

@@ -28,18 +28,21 @@ type Verifier interface {
 	Verify(ctx context.Context, image Image, candidates []Candidate) (*Result, error)
 }
 
-// StreamVerifier is a [Verifier] that decides while candidates are still being
-// looked for. Those that [New] returns are; package registry makes use of it.
+// StreamVerifier is what a [Verifier] may be as well, to decide while candidates
+// are still being looked for. Those that [New] returns are, and package registry
+// then calls it in the place of Verify: a type that embeds one and has a Verify of
+// its own needs a VerifyStream of its own.
 type StreamVerifier interface {
-	Verifier
-
-	// Limits returns what may be read for one verification, every field set.
-	Limits() Limits
-
 	// VerifyStream is Verify for candidates that come one by one. It ends the
 	// iteration as soon as image is acceptable, so that the Result lists the
 	// candidates up to that one; the sequence must end when ctx does.
 	VerifyStream(ctx context.Context, image Image, candidates iter.Seq[Candidate]) (*Result, error)
+}
+
+// LimitedVerifier is what a [Verifier] may be as well, to say what may be read for
+// it. Those that [New] returns are; for one that is not, the defaults hold.
+type LimitedVerifier interface {
+	Limits() Limits
 }
 
 // Image is what is verified.
@@ -129,9 +132,13 @@ func New(policy Policy) (Verifier, error) {
 
 const opVerify = "verify"
 
-var _ StreamVerifier = (*validated)(nil)
+var (
+	_ Verifier        = (*validated)(nil)
+	_ StreamVerifier  = (*validated)(nil)
+	_ LimitedVerifier = (*validated)(nil)
+)
 
-// Limits implements [StreamVerifier].
+// Limits implements [LimitedVerifier]. Every field is set.
 func (v *validated) Limits() Limits { return v.limits }
 
 // Verify implements [Verifier]. It checks every candidate.
@@ -194,7 +201,7 @@ func (v *validated) verify(ctx context.Context, image Image, candidates iter.Seq
 }
 
 func (v *validated) withTime(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, v.limits.Time, limits.Exceeded("time of the verification", v.limits.Time))
+	return context.WithTimeoutCause(ctx, v.limits.Timeout, limits.Exceeded("time of the verification", v.limits.Timeout))
 }
 
 // ended is why ctx has ended, with the error of the context itself in the chain.

@@ -4,11 +4,17 @@
 package bundles
 
 import (
+	"crypto/sha256"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
 
 	intoto "github.com/in-toto/attestation/go/v1"
 	"github.com/opencontainers/go-digest"
 	"github.com/sigstore/cosign/v2/pkg/types"
+	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
+	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
 	"github.com/sigstore/sigstore-go/pkg/sign"
 	"github.com/sigstore/sigstore/pkg/signature/payload"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -53,9 +59,63 @@ func Statement(s Subject) (sign.Content, error) {
 	return &sign.DSSEData{Data: data, PayloadType: types.IntotoPayloadType}, nil
 }
 
+// CheckStatement returns an error for what is not an in-toto statement v1 in
+// JSON, https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md, for
+// one that readers could understand in different ways, and for an image
+// signature, which is made from a [Subject] alone.
+func CheckStatement(b []byte) error {
+	if len(b) > limits.Statement {
+		return limits.Exceeded("statement in bytes", limits.Statement)
+	}
+	var statement intoto.Statement
+	if err := protojson.Unmarshal(b, &statement); err != nil {
+		return fmt.Errorf("not an in-toto statement in JSON: %w", err)
+	}
+	// Protobuf has other names for the same fields, which others do not know.
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(b, &fields); err != nil {
+		return err
+	}
+	for name := range fields {
+		if !slices.Contains([]string{"_type", "subject", "predicateType", "predicate"}, name) {
+			return fmt.Errorf("a statement has no field %.64q", name)
+		}
+	}
+	switch got := statement.GetPredicateType(); {
+	case statement.GetType() != intoto.StatementTypeUri:
+		return fmt.Errorf("statement of type %.128q, want %q", statement.GetType(), intoto.StatementTypeUri)
+	case got == "":
+		return errors.New("the statement has no predicate type")
+	case got == types.CosignSignPredicateType:
+		return fmt.Errorf("predicate type %q is an image signature, which only Sign makes", got)
+	}
+	return checkSubjects(statement.GetSubject())
+}
+
+func checkSubjects(subjects []*intoto.ResourceDescriptor) error {
+	if len(subjects) == 0 {
+		return errors.New("the statement has no subject")
+	}
+	if len(subjects) > limits.Subjects {
+		return limits.Exceeded("number of subjects", limits.Subjects)
+	}
+	for i, subject := range subjects {
+		if len(subject.GetDigest()) == 0 {
+			return fmt.Errorf("subject %d has no digest", i+1)
+		}
+		if len(subject.GetDigest()) > limits.SubjectDigests {
+			return limits.Exceeded("number of digests of a subject", limits.SubjectDigests)
+		}
+		if err := subject.Validate(); err != nil {
+			return fmt.Errorf("subject %d: %w", i+1, err)
+		}
+	}
+	return nil
+}
+
 // Payload returns the content of a legacy signature: a simple signing payload,
 // see https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md.
-func Payload(s Subject) (*sign.PlainData, error) {
+func Payload(s Subject) (*LegacyPayload, error) {
 	data, err := json.Marshal(payload.SimpleContainerImage{
 		Critical: payload.Critical{
 			Identity: payload.Identity{DockerReference: s.Repository},
@@ -70,7 +130,33 @@ func Payload(s Subject) (*sign.PlainData, error) {
 	if len(data) > limits.Payload {
 		return nil, limits.Exceeded("payload in bytes", limits.Payload)
 	}
-	return &sign.PlainData{Data: data}, nil
+	return &LegacyPayload{sign.PlainData{Data: data}}, nil
+}
+
+// LegacyPayload is the content of a legacy signature.
+type LegacyPayload struct{ sign.PlainData }
+
+// Bundle implements sign.Content. It gives the bundle the version that
+// [FromLegacy] gives it, by which [IsLegacy] knows it.
+func (p *LegacyPayload) Bundle(b *protobundle.Bundle, signature, digest []byte, algorithm protocommon.HashAlgorithm) {
+	p.PlainData.Bundle(b, signature, digest, algorithm)
+	b.MediaType = mediaType01
+}
+
+// IsLegacy reports whether b stands for a legacy signature.
+func IsLegacy(b *protobundle.Bundle) bool { return b.GetMediaType() == mediaType01 }
+
+// Artifact is the content of a signature over data of any kind.
+type Artifact struct{ sign.PlainData }
+
+// Bundle implements sign.Content. The digest identifies the artifact, also where
+// the key signs the artifact itself, as Ed25519 does.
+func (a *Artifact) Bundle(b *protobundle.Bundle, signature, digest []byte, algorithm protocommon.HashAlgorithm) {
+	if algorithm == protocommon.HashAlgorithm_HASH_ALGORITHM_UNSPECIFIED {
+		sum := sha256.Sum256(a.Data)
+		digest, algorithm = sum[:], protocommon.HashAlgorithm_SHA2_256
+	}
+	a.PlainData.Bundle(b, signature, digest, algorithm)
 }
 
 func toAny(annotations map[string]string) map[string]any {

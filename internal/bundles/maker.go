@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/sigstore/cosign/v2/pkg/types"
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	"github.com/sigstore/sigstore-go/pkg/sign"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -29,12 +30,28 @@ type Maker struct {
 // already, and it cannot be shown: another signature is needed.
 var ErrLogged = errors.New("the log has this entry already")
 
-// Bundle returns a Sigstore bundle v0.3 in JSON.
+// Bundle returns a Sigstore bundle v0.3 in JSON that signs an image.
 func (m Maker) Bundle(ctx context.Context, s Subject) ([]byte, error) {
 	content, err := Statement(s)
 	if err != nil {
 		return nil, err
 	}
+	return m.bundle(ctx, content)
+}
+
+// Artifact returns a Sigstore bundle v0.3 in JSON with a message signature over
+// data.
+func (m Maker) Artifact(ctx context.Context, data []byte) ([]byte, error) {
+	return m.bundle(ctx, &Artifact{sign.PlainData{Data: data}})
+}
+
+// Attestation returns a Sigstore bundle v0.3 in JSON with a DSSE envelope around
+// statement, which must have passed [CheckStatement].
+func (m Maker) Attestation(ctx context.Context, statement []byte) ([]byte, error) {
+	return m.bundle(ctx, &sign.DSSEData{Data: statement, PayloadType: types.IntotoPayloadType})
+}
+
+func (m Maker) bundle(ctx context.Context, content sign.Content) ([]byte, error) {
 	pb, err := m.sign(ctx, content)
 	if err != nil {
 		return nil, err

@@ -25,3 +25,11 @@ func OneLine(text string) string {
 	}
 	return text
 }
+
+// Printable is err with its text in one line, see [OneLine].
+func Printable(err error) error { return printable{err} }
+
+type printable struct{ error }
+
+func (p printable) Error() string { return OneLine(p.error.Error()) }
+func (p printable) Unwrap() error { return p.error }

@@ -286,3 +286,8 @@ func annotated(desc ocispec.Descriptor, key, value string) ocispec.Descriptor {
 	desc.Annotations = all
 	return desc
 }
+
+// IsNamed reports whether an entry has a name, of any kind.
+func IsNamed(desc ocispec.Descriptor) bool {
+	return desc.Annotations[ocispec.AnnotationRefName] != "" || desc.Annotations[annotationImageName] != ""
+}

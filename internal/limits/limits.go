@@ -33,6 +33,15 @@ const (
 	// signer's annotations.
 	Payload = 256 << 10
 
+	// Statement bounds an attestation that is signed. In base64 it must fit into a
+	// bundle that verifiers read, with certificate, log entries and timestamps.
+	Statement = Bundle / 2
+
+	// Subjects and SubjectDigests are the most that sigstore-go verifies of a
+	// statement.
+	Subjects       = 1024
+	SubjectDigests = 32
+
 	// Candidates bounds the signatures that are read for one image from one
 	// place, the pages of a list, and the length of every list that is written.
 	// Pipelines that sign on every run are seen with a few hundred.
@@ -46,10 +55,10 @@ const (
 	// that many candidates cannot each be as large as a single one may be.
 	TotalBytes = 32 << 20
 
-	// VerifyTime bounds one verification with everything that is read for it.
+	// VerifyTimeout bounds one verification with everything that is read for it.
 	// A full list of candidates takes seconds, and a minute from a registry that
 	// is far away.
-	VerifyTime = 2 * time.Minute
+	VerifyTimeout = 2 * time.Minute
 
 	// IndexDepth bounds how deep indexes contain each other. Build tools make
 	// one level, and two where they wrap another index.
