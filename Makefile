@@ -29,7 +29,7 @@ GOLANGCI_LINT = $(GO) tool -modfile=$(CURDIR)/tools/go.mod golangci-lint
 .PHONY: help
 help: ## list the targets (this)
 	@echo "Times: first run with empty caches, then warm; on two cores."
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## push signed, pull verified, be refused; against a registry of its own (3 min, 10 s)
@@ -85,7 +85,16 @@ e2e: ## programs as a user runs them, many signers at once, and Sigstore's servi
 	$(GO) test -count=1 -v -timeout 15m ./examples/...
 	$(GO) test -count=1 -v -timeout 15m -run '^TestConcurrentSigners$$' ./registry -rounds '$(ROUNDS)'
 	cd internal/e2e/sigstack && $(GO) test -count=1 -timeout 15m ./...
-	cd internal/e2e && $(GO) test -count=1 -timeout 15m -parallel 16 ./keyless
+	cd internal/e2e && $(GO) test -count=1 -timeout 15m -parallel 16 ./keyless ./conformance
+
+.PHONY: conformance-client
+conformance-client: ## build the client for Sigstore's conformance suite, and print where it is (3 min, 5 s)
+	@dir="$${COSIGNKIT_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/cosignkit}/tools"; mkdir -p "$$dir"; dir=$$(cd "$$dir" && pwd); \
+	(cd internal/e2e && $(GO) build -trimpath -o "$$dir/conformance" ./conformance) >&2; echo "$$dir/conformance"
+
+.PHONY: golden
+golden: ## make testdata/golden again with four releases of the cosign CLI, built here, on Sigstore's services (25 min, 2 min)
+	cd internal/e2e && $(GO) run ./golden
 
 # Debian's registry is one of those that interop runs against.
 .PHONY: docker-registry
