@@ -160,10 +160,10 @@ func (r Result) MarshalJSON() ([]byte, error) {
 		Name       string        `json:"name"`
 		Digest     string        `json:"digest"`
 		MediaType  string        `json:"mediaType,omitempty"`
-		Accepted   bool          `json:"accepted"`
 		Matched    digest.Digest `json:"matched,omitempty"`
+		Accepted   bool          `json:"accepted"`
 		Signatures []signature   `json:"signatures"`
-	}{r.Image.Name, r.Image.Target.Digest.String(), r.Image.Target.MediaType, r.Accepted, r.Matched.Digest, signatures})
+	}{r.Image.Name, r.Image.Target.Digest.String(), r.Image.Target.MediaType, r.Matched.Digest, r.Accepted, signatures})
 }
 
 // Payloads renders the signatures that passed as cosign verify prints them: an

@@ -39,6 +39,7 @@ type signFlags struct {
 	key        string
 	format     string
 	tlogUpload bool
+	recursive  bool
 	services   serviceFlags
 }
 
@@ -47,6 +48,7 @@ func (s *signFlags) flags(f *pflag.FlagSet) {
 	f.StringVar(&s.provider, "sign", providerNone, "sign the image with the `PROVIDER`: none or cosign")
 	f.StringVar(&s.key, "cosign-key", "", "private key: a path or env://NAME; without it, sign with an identity")
 	f.StringVar(&s.format, "signature-format", "bundle", "form of the signature: bundle, legacy or both")
+	f.BoolVar(&s.recursive, "recursive", false, "sign what an index contains as well")
 	f.BoolVar(&s.tlogUpload, "tlog-upload", true, "record the signature in a transparency log")
 	s.services.flags(f)
 }
@@ -57,7 +59,7 @@ func (s *signFlags) signer(ctx context.Context, a *app) (signing.Signer, error) 
 		return nil, err
 	}
 	if s.provider == providerNone {
-		return nil, refuseWithout("--sign=cosign", s.set, append(serviceFlagNames, "cosign-key", "signature-format", "tlog-upload")...)
+		return nil, refuseWithout("--sign=cosign", s.set, append(serviceFlagNames, "cosign-key", "signature-format", "recursive", "tlog-upload")...)
 	}
 	if s.set.Changed("cosign-key") {
 		return s.keySigner(ctx, a)

@@ -95,6 +95,11 @@ func setup(env *testscript.Env) error {
 		return err
 	}
 	env.Setenv("TRUSTED_ROOT", root)
+	golden, err := filepath.Abs("../../testdata/golden")
+	if err != nil {
+		return err
+	}
+	env.Setenv("GOLDEN", golden)
 	return os.Mkdir(env.WorkDir+"/home", 0o700)
 }
 

@@ -75,7 +75,29 @@ func (a *app) registry(name reference.Named, tracker docker.StatusTracker) (*reg
 	if a.insecureRegistry {
 		config.InsecureRegistries = []string{reference.Domain(name)}
 	}
+	var err error
+	if config.SignatureRepository, err = a.signaturesIn(); err != nil {
+		return nil, err
+	}
 	return registry.New(config)
+}
+
+// layout returns a client that reads an OCI image layout in the place of a
+// registry.
+func (a *app) layout(dir string) (*registry.Client, error) {
+	repository, err := a.signaturesIn()
+	if err != nil {
+		return nil, err
+	}
+	return registry.New(registry.Config{Resolver: registry.LayoutResolver(dir), SignatureRepository: repository})
+}
+
+// signaturesIn is the repository of the flag, or else of the environment.
+func (a *app) signaturesIn() (string, error) {
+	if a.signatureRepository != "" {
+		return a.signatureRepository, nil
+	}
+	return registry.SignatureRepositoryFromEnvironment()
 }
 
 // parseReference completes a reference as Docker's users write them: alpine is

@@ -75,7 +75,11 @@ func (p *push) run(ctx context.Context, a *app, ref string) error {
 	if signer == nil {
 		err = cd.Push(ctx, name.String(), target, containerd.WithResolver(client.Resolver()))
 	} else {
-		signatures, err = client.Push(ctx, cd, name.String(), target, signer, nil, registry.WithForm(form))
+		opts := []registry.SignOption{registry.WithForm(form)}
+		if p.sign.recursive {
+			opts = append(opts, registry.WithRecursive())
+		}
+		signatures, err = client.Push(ctx, cd, name.String(), target, signer, nil, opts...)
 	}
 	status.stop()
 	if err != nil {

@@ -20,6 +20,7 @@ type app struct {
 	address, root, namespace string
 	hostsDirs                []string
 	insecureRegistry         bool
+	signatureRepository      string
 	json                     bool
 
 	stdin          io.Reader
@@ -101,6 +102,7 @@ func (a *app) flags(f *pflag.FlagSet) {
 	f.StringVar(&a.namespace, "namespace", "default", "containerd namespace")
 	f.StringArrayVar(&a.hostsDirs, "hosts-dir", nil, "directory of containerd registry configuration; may be repeated")
 	f.BoolVar(&a.insecureRegistry, "insecure-registry", false, "skip TLS verification of the registry, and allow plain HTTP")
+	f.StringVar(&a.signatureRepository, "signature-repository", "", "repository for signatures, in the place of the image's own (default $COSIGN_REPOSITORY)")
 	f.BoolVar(&a.json, "json", false, "print results as JSON")
 }
 

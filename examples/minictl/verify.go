@@ -7,13 +7,24 @@ import (
 	"context"
 	"errors"
 
+	"github.com/distribution/reference"
 	"github.com/spf13/pflag"
+
+	"github.com/cosignkit/cosignkit/registry"
 )
 
 // verifyCommand is the command verify.
-type verifyCommand struct{ verify verifyFlags }
+type verifyCommand struct {
+	verify        verifyFlags
+	layout        string
+	everyPlatform bool
+}
 
-func (v *verifyCommand) flags(f *pflag.FlagSet) { v.verify.flags(f, providerCosign) }
+func (v *verifyCommand) flags(f *pflag.FlagSet) {
+	v.verify.flags(f, providerCosign)
+	f.StringVar(&v.layout, "layout", "", "verify the image in the OCI layout in `DIRECTORY`, and ask no registry")
+	f.BoolVar(&v.everyPlatform, "every-platform", false, "want signatures of each manifest of an index, too")
+}
 
 func (v *verifyCommand) run(ctx context.Context, a *app, ref string) error {
 	verifier, err := v.verify.verifier()
@@ -27,15 +38,26 @@ func (v *verifyCommand) run(ctx context.Context, a *app, ref string) error {
 	if err != nil {
 		return err
 	}
-	client, err := a.registry(name, nil)
+	client, err := v.client(a, name)
 	if err != nil {
 		return err
 	}
 	defer client.CloseIdleConnections()
+	opts := []registry.VerifyOption{registry.WithEverySignature()}
+	if v.everyPlatform {
+		opts = append(opts, registry.WithEveryPlatform())
+	}
 	// The result says what was found, also when that is not enough.
-	result, err := client.Verify(ctx, name.String(), verifier)
+	result, err := client.Verify(ctx, name.String(), verifier, opts...)
 	if result != nil {
 		err = errors.Join(err, a.print(verdict{result}))
 	}
 	return err
+}
+
+func (v *verifyCommand) client(a *app, name reference.Named) (*registry.Client, error) {
+	if v.layout != "" {
+		return a.layout(v.layout)
+	}
+	return a.registry(name, nil)
 }
