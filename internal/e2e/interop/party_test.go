@@ -96,13 +96,14 @@ func (p party) refuses(t *testing.T, r testRegistry, with credential, img image,
 	}
 }
 
-func verifyHere(t *testing.T, r testRegistry, policy verify.Policy, img image) (*verify.Result, error) {
+// verifyHere looks at every signature, so that the result shows all that there are.
+func verifyHere(t *testing.T, r testRegistry, policy verify.Policy, img image, opts ...registry.VerifyOption) (*verify.Result, error) {
 	t.Helper()
 	verifier, err := verify.New(policy)
 	if err != nil {
 		t.Fatal(err)
 	}
-	result, err := r.client.Verify(t.Context(), img.tagged, verifier)
+	result, err := r.client.Verify(t.Context(), img.tagged, verifier, append(opts, registry.WithEverySignature())...)
 	if err == nil && result.Image.Target.Digest.String() != img.digest {
 		t.Errorf("pinned to %s, want %s", result.Image.Target.Digest, img.digest)
 	}
