@@ -30,9 +30,22 @@
 // Bundles are referrers of the image (OCI distribution specification 1.1):
 // found by the referrers API, and under the referrers tag sha256-<hex> where a
 // registry has no such API. Legacy signatures are layers of the manifest under
-// the tag sha256-<hex>.sig. All places are looked at; a signature that passes
-// in any of them is enough, and a place that could not be looked at makes an
-// image without one inconclusive, never unsigned.
+// the tag sha256-<hex>.sig, or of referrers (cosign's OCI 1.1 form). All of this
+// can be in another repository, [Config.SignatureRepository]. All places are read
+// at once, and each signature is checked as it arrives: one that passes in any of
+// them is enough and ends the search, and a place that could not be looked at
+// makes an image without one inconclusive, never unsigned. A registry is asked
+// once whether it has the referrers API, in the life of a [Client].
+//
+// An image with its signatures can also be in a directory, see [LayoutResolver].
+//
+// # Several platforms
+//
+// An index is signed and verified as what it is, and what it contains is bound to
+// it by digest. [WithRecursive] signs that as well. Verification can ask for all of
+// these signatures ([WithEveryPlatform]), take a manifest for the index that
+// contains it ([WithContainingIndex]), or the other way round
+// ([WithSignedPlatform]); the result says which of them has the signatures.
 //
 // Tags are shared by all who sign one image, and registries offer no
 // conditional write. A [Client] therefore merges with what is there, waits for

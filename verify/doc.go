@@ -8,6 +8,7 @@
 // found for it, and returns a [Result] that lists each candidate with the
 // reason why it passed or failed. It asks no registry: package registry finds
 // the candidates, and its Client.Verify is the one call that most programs want.
+// [VerifyBundle] is for what is no image: files, and attestations of any type.
 //
 // # What is checked
 //
@@ -15,9 +16,10 @@
 //
 //   - the signature verifies, with a key of the policy, or with the key in a
 //     Fulcio certificate that was issued to an identity of the policy;
-//   - the signed payload names the very digest of the image, and is a signature
-//     and not an attestation (predicate type
-//     https://sigstore.dev/cosign/sign/v1, or a simple signing payload);
+//   - the signed payload names the very digest of the image, and is a signature of
+//     an image, and not an attestation or one of a file (predicate type
+//     https://sigstore.dev/cosign/sign/v1, or a simple signing payload; a message
+//     signature over the manifest only if the policy allows it);
 //   - it carries the annotations, and claims a repository, that the policy asks
 //     for;
 //   - a trusted transparency log has an entry for this very signature, content
@@ -31,6 +33,8 @@
 // The image is accepted when the candidates that pass were made by at least
 // Threshold different keys and identities of the policy. Thresholds for logs and
 // timestamps count different authorities, not entries.
+//
+// The bundles are of versions 0.1 to 0.3. [Limits] bounds what is read and taken.
 //
 // # Trusted roots
 //
