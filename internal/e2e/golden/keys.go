@@ -13,9 +13,10 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
-	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/cosignkit/cosignkit/internal/golden"
 )
 
 // passphrase of every key. It is in README.md as well.
@@ -65,20 +66,17 @@ func pkcs1(key crypto.Signer) ([]byte, error) {
 	return x509.MarshalPKCS1PrivateKey(key.(*rsa.PrivateKey)), nil
 }
 
-// keyName is the name of the file below keysDir, without extension.
-func keyName(r *release, kind string) string { return r.String() + "-" + kind }
+// keyName is the name of the file among the keys, without extension.
+func keyName(r *cosign, kind string) string { return r.String() + "-" + kind }
 
-func (m *maker) keyPath(r *release, kind string) string {
-	return filepath.Join(m.out, keysDir, keyName(r, kind)+".key")
+func (m *maker) keyPath(r *cosign, kind string) string {
+	return filepath.Join(m.out, golden.KeysDir, keyName(r, kind)+".key")
 }
-
-// published is the path below testdata of a file below keysDir.
-func published(file string) string { return "golden/" + keysDir + "/" + file }
 
 // makeKeys has the release generate a key and import the others. All releases
 // can be told where to write, except the first line, which writes into the
 // working directory under names of its own.
-func (m *maker) makeKeys(ctx context.Context, r *release) error {
+func (m *maker) makeKeys(ctx context.Context, r *cosign) error {
 	if err := m.makeKey(ctx, r, p256, "", []string{"generate-key-pair"}, "cosign"); err != nil {
 		return err
 	}
@@ -101,7 +99,7 @@ func (m *maker) makeKeys(ctx context.Context, r *release) error {
 
 // makeKey runs the release in a directory with the key to import, and takes the
 // pair that it writes there.
-func (m *maker) makeKey(ctx context.Context, r *release, kind, plain string, args []string, wrote string) error {
+func (m *maker) makeKey(ctx context.Context, r *cosign, kind, plain string, args []string, wrote string) error {
 	dir, err := os.MkdirTemp(m.scratch, "key-")
 	if err != nil {
 		return err
@@ -120,13 +118,13 @@ func (m *maker) makeKey(ctx context.Context, r *release, kind, plain string, arg
 		if err != nil {
 			return err
 		}
-		if err := writeFile(filepath.Join(m.out, keysDir, name+extension), content); err != nil {
+		if err := writeFile(filepath.Join(m.out, golden.KeysDir, name+extension), content); err != nil {
 			return err
 		}
 	}
-	m.manifest.Keys = append(m.manifest.Keys, keyFile{
-		File:       published(name + ".key"),
-		PublicKey:  published(name + ".pub"),
+	m.manifest.Keys = append(m.manifest.Keys, golden.Key{
+		File:       golden.Published(name + ".key"),
+		PublicKey:  golden.Published(name + ".pub"),
 		Tool:       r.tool(),
 		Kind:       kind,
 		Passphrase: passphrase,
@@ -134,6 +132,3 @@ func (m *maker) makeKey(ctx context.Context, r *release, kind, plain string, arg
 	})
 	return nil
 }
-
-// tool is how the release is called in vectors.json.
-func (r *release) tool() string { return fmt.Sprintf("cosign %s", r.version) }

@@ -11,16 +11,13 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/opencontainers/go-digest"
 	specs "github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-)
 
-// refImage is the reference name of the image in a layout. Signature tags and
-// referrers tags have their own names, and referrers of the API have none.
-const refImage = "image"
+	"github.com/cosignkit/cosignkit/internal/golden"
+)
 
 // layout is an OCI image layout that is copied out of a registry, with all that
 // belongs to the image there.
@@ -37,11 +34,11 @@ func copyLayout(ctx context.Context, dir, registry, repository string, image dig
 		repository: "http://" + registry + "/v2/" + repository,
 		index:      ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex},
 	}
-	if err := l.addTagged(ctx, image.String(), refImage); err != nil {
+	if err := l.addTagged(ctx, image.String(), golden.ImageName); err != nil {
 		return err
 	}
 	for _, d := range digests {
-		for _, tag := range []string{signatureTag(d), referrersTag(d)} {
+		for _, tag := range []string{golden.SignatureTag(d), golden.ReferrersTag(d)} {
 			if err := l.addTagged(ctx, tag, tag); err != nil {
 				return err
 			}
@@ -52,9 +49,6 @@ func copyLayout(ctx context.Context, dir, registry, repository string, image dig
 	}
 	return l.writeIndex()
 }
-
-func referrersTag(d digest.Digest) string { return strings.Replace(d.String(), ":", "-", 1) }
-func signatureTag(d digest.Digest) string { return referrersTag(d) + ".sig" }
 
 // addTagged adds the manifest under a tag or digest, if there is one, to the
 // index by a name.
@@ -129,11 +123,7 @@ func (l *layout) copyManifest(ctx context.Context, reference string) (*ocispec.D
 
 func (l *layout) write(blob []byte) error {
 	d := digest.FromBytes(blob)
-	return writeFile(blobPath(l.dir, d), blob)
-}
-
-func blobPath(dir string, d digest.Digest) string {
-	return filepath.Join(dir, ocispec.ImageBlobsDir, d.Algorithm().String(), d.Encoded())
+	return writeFile(golden.BlobPath(l.dir, d), blob)
 }
 
 func (l *layout) writeIndex() error {

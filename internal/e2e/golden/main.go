@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/cosignkit/cosignkit/internal/golden"
 	"github.com/cosignkit/cosignkit/internal/sigstack"
 )
 
@@ -72,12 +73,12 @@ type maker struct {
 	scratch string // is removed at the end
 	stack   *sigstack.Stack
 
-	// registries by how they show referrers: viaAPI and viaTag.
-	registries map[string]string
+	// registries by how they show referrers: with the API, or without.
+	registries map[golden.Referrers]string
 	configs    map[recording]string // paths of signing configs
-	releases   []*release
+	releases   []*cosign
 
-	manifest manifest
+	manifest golden.Manifest
 }
 
 // makeAll starts the services and writes all files into out.
@@ -112,8 +113,8 @@ func makeAll(ctx context.Context, out string) (err error) {
 		return err
 	}
 	return errors.Join(
-		writeFile(filepath.Join(out, trustedRootFile), trustedRoot),
-		writeJSON(filepath.Join(out, manifestFile), m.manifest),
+		writeFile(filepath.Join(out, golden.TrustedRootFile), trustedRoot),
+		writeJSON(filepath.Join(out, golden.ManifestFile), m.manifest),
 	)
 }
 
@@ -124,7 +125,7 @@ func (m *maker) placeholders() *strings.Replacer {
 		m.stack.FulcioPEM, "fulcio.pem", m.stack.RekorPEM, "rekor.pem",
 		m.stack.CTPEM, "ct.pem", m.stack.TimestampPEM, "timestamp.pem",
 		m.stack.Timestamp, "$TIMESTAMP", m.stack.Fulcio, "$FULCIO", m.stack.Rekor, "$REKOR",
-		filepath.Join(m.out, keysDir) + string(filepath.Separator), "",
+		filepath.Join(m.out, golden.KeysDir) + string(filepath.Separator), "",
 	}
 	for _, address := range m.registries {
 		pairs = append(pairs, address, "$REGISTRY")

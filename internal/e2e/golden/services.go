@@ -16,13 +16,9 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/registry"
 
+	"github.com/cosignkit/cosignkit/internal/e2e/release"
+	"github.com/cosignkit/cosignkit/internal/golden"
 	"github.com/cosignkit/cosignkit/internal/sigstack"
-)
-
-// How a registry shows referrers.
-const (
-	viaAPI = "api"
-	viaTag = "tag"
 )
 
 // recording says which services record a signature.
@@ -49,12 +45,14 @@ func (r recording) String() string {
 }
 
 // log is the name of the log in vectors.json.
-func (r recording) log() string { return []string{"none", "rekor v1", "rekor v2"}[r.rekor] }
+func (r recording) log() golden.Log {
+	return []golden.Log{golden.NoLog, golden.RekorV1, golden.RekorV2}[r.rekor]
+}
 
 // startServices starts Sigstore's services with their registry, and one
 // without the referrers API.
 func (m *maker) startServices(ctx context.Context) (stop func() error, err error) {
-	cache, err := cacheDir()
+	cache, err := release.CacheDir()
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +68,7 @@ func (m *maker) startServices(ctx context.Context) (stop func() error, err error
 		plain.Close()
 		return m.stack.Stop()
 	}
-	m.registries = map[string]string{viaAPI: m.stack.Registry, viaTag: plain.Listener.Addr().String()}
+	m.registries = map[golden.Referrers]string{golden.ByAPI: m.stack.Registry, golden.ByTag: plain.Listener.Addr().String()}
 	if err := m.writeSigningConfigs(); err != nil {
 		return nil, errors.Join(err, stop())
 	}

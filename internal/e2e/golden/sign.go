@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/cosignkit/cosignkit/internal/golden"
 )
 
 // makeVector pushes an image, signs it, and copies it with its signatures.
@@ -23,7 +25,7 @@ func (m *maker) makeVector(ctx context.Context, s spec) error {
 	if err != nil {
 		return err
 	}
-	v := vector{
+	v := golden.Vector{
 		Name:        s.name(),
 		Tool:        s.release.tool(),
 		Form:        s.form,
@@ -38,7 +40,7 @@ func (m *maker) makeVector(ctx context.Context, s spec) error {
 		Referrers:   s.referrers,
 		Note:        s.note(),
 	}
-	if s.form == bundle && s.release.line == v26 {
+	if s.form == golden.Bundle && s.release.line == v26 {
 		v.Annotations = nil
 	}
 	for _, signer := range s.signers {
@@ -56,8 +58,8 @@ func (m *maker) makeVector(ctx context.Context, s spec) error {
 	return nil
 }
 
-func (m *maker) addSigner(v *vector, r *release, signer string) {
-	public := published(keyName(r, signer) + ".pub")
+func (m *maker) addSigner(v *golden.Vector, r *cosign, signer string) {
+	public := golden.Published(keyName(r, signer) + ".pub")
 	switch {
 	case signer == person || signer == workflow:
 		v.Identity = m.identity(signer)
@@ -69,14 +71,14 @@ func (m *maker) addSigner(v *vector, r *release, signer string) {
 }
 
 // identity is what the services' issuers vouch for.
-func (m *maker) identity(signer string) *identity {
+func (m *maker) identity(signer string) *golden.Identity {
 	if signer == person {
-		return &identity{Subject: "person@example.com", Issuer: m.stack.Issuer}
+		return &golden.Identity{Subject: "person@example.com", Issuer: m.stack.Issuer}
 	}
-	return &identity{
+	return &golden.Identity{
 		Subject: "https://github.com/example/app/.github/workflows/release.yml@refs/heads/main",
 		Issuer:  m.stack.Actions,
-		GitHub: &githubWorkflow{
+		GitHub: golden.GitHubWorkflow{
 			Trigger:    "push",
 			SHA:        "5d41402abc4b2a76b9719d911017c592ab4b2a76",
 			Name:       "release",
@@ -112,9 +114,9 @@ func (m *maker) sign(ctx context.Context, s spec, signer, image string) (command
 	return m.placeholders().Replace(line), nil
 }
 
-func (m *maker) token(ctx context.Context, i *identity) (string, error) {
+func (m *maker) token(ctx context.Context, i *golden.Identity) (string, error) {
 	claims := url.Values{"iss": {i.Issuer}}
-	if i.GitHub == nil {
+	if i.GitHub == (golden.GitHubWorkflow{}) {
 		claims.Set("email", i.Subject)
 	}
 	return m.stack.Mint(ctx, claims)
@@ -123,7 +125,7 @@ func (m *maker) token(ctx context.Context, i *identity) (string, error) {
 // environment is what there are no flags for.
 func (m *maker) environment(s spec) []string {
 	var environment []string
-	if s.release.line == v1 && s.rekor != 0 || s.form == oci11 {
+	if s.release.line == v1 && s.rekor != 0 || s.form == golden.OCI11 {
 		environment = append(environment, "COSIGN_EXPERIMENTAL=1")
 	}
 	if s.release.line < v26 && (s.rekor != 0 || s.keyless()) {
@@ -145,7 +147,7 @@ func (s spec) flags() []string {
 	if s.recursive {
 		flags = append(flags, "--recursive")
 	}
-	if s.form == oci11 {
+	if s.form == golden.OCI11 {
 		flags = append(flags, "--registry-referrers-mode=oci-1-1")
 	}
 	return flags
@@ -155,7 +157,7 @@ func (s spec) flags() []string {
 func (m *maker) flags(s spec) []string {
 	line := s.release.line
 	flags := []string{"--yes"}
-	if s.form == bundle && s.signers[0] == edwards {
+	if s.form == golden.Bundle && s.signers[0] == edwards {
 		// It signs with Ed25519ph, and when it has a trusted root verifies
 		// what it signed as pure Ed25519.
 		if line == v26 {
@@ -163,10 +165,10 @@ func (m *maker) flags(s spec) []string {
 		}
 		return append(flags, "--use-signing-config=false", "--tlog-upload=false")
 	}
-	if line >= v26 && (s.rekor != 0 || s.timestamp || s.keyless() || s.form == bundle) {
+	if line >= v26 && (s.rekor != 0 || s.timestamp || s.keyless() || s.form == golden.Bundle) {
 		flags = append(flags, "--trusted-root", m.stack.TrustedRoot)
 	}
-	if s.form == bundle {
+	if s.form == golden.Bundle {
 		if line == v26 {
 			flags = append(flags, "--new-bundle-format")
 		}

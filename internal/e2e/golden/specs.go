@@ -6,13 +6,8 @@ package main
 import (
 	"slices"
 	"strings"
-)
 
-// Forms of signatures.
-const (
-	legacy = "legacy"
-	oci11  = "oci11"
-	bundle = "bundle"
+	"github.com/cosignkit/cosignkit/internal/golden"
 )
 
 // Who may sign without a key.
@@ -23,18 +18,18 @@ const (
 
 // spec is a vector to make.
 type spec struct {
-	release *release
-	form    string
+	release *cosign
+	form    golden.Form
 	signers []string // kinds of keys, person or workflow
 	recording
 	annotations map[string]string
 	recursive   bool
-	referrers   string // viaAPI unless told otherwise
+	referrers   golden.Referrers // ByAPI unless told otherwise
 }
 
 // name is also that of the vector's directory.
 func (s spec) name() string {
-	parts := []string{s.release.version, s.form, strings.Join(s.signers, "-and-"), s.recording.String()}
+	parts := []string{s.release.Version, string(s.form), strings.Join(s.signers, "-and-"), s.recording.String()}
 	if s.recording == (recording{}) {
 		parts = parts[:3]
 	}
@@ -44,7 +39,7 @@ func (s spec) name() string {
 	if s.recursive {
 		parts = append(parts, "recursive")
 	}
-	if s.referrers == viaTag {
+	if s.referrers == golden.ByTag {
 		parts = append(parts, "referrers-tag")
 	}
 	return strings.Join(parts, "-")
@@ -55,7 +50,7 @@ func (s spec) keyless() bool { return s.signers[0] == person || s.signers[0] == 
 // note is what a verifier has to know of the signature.
 func (s spec) note() string {
 	switch kind, old := s.signers[0], s.release.line < v26; {
-	case s.form == bundle && s.release.line == v26 && s.annotations != nil:
+	case s.form == golden.Bundle && s.release.line == v26 && s.annotations != nil:
 		return "cosign v2 signs no annotations into bundles, whatever it is told"
 	case kind == p384 && !old:
 		return "SHA-384"
@@ -73,16 +68,16 @@ func (s spec) note() string {
 
 // specsOf lists what a release can sign on the services; README.md says why it
 // cannot sign the rest.
-func specsOf(r *release) []spec {
-	l := list{base: spec{release: r, form: legacy, signers: []string{p256}, referrers: viaAPI}}
+func specsOf(r *cosign) []spec {
+	l := list{base: spec{release: r, form: golden.Legacy, signers: []string{p256}, referrers: golden.ByAPI}}
 	l.addLegacy()
 	if r.line >= v22 {
 		l.addStamped()
-		l.base.form = oci11
+		l.base.form = golden.OCI11
 		l.addOCI11()
 	}
 	if r.line >= v26 {
-		l.base.form = bundle
+		l.base.form = golden.Bundle
 		l.addBundles()
 	}
 	if r.line >= v3 {
@@ -186,4 +181,4 @@ func loggedV2(s *spec)  { s.rekor = 2 }
 func stamped(s *spec)   { s.timestamp = true }
 func annotated(s *spec) { s.annotations = map[string]string{"env": "golden", "run": "7"} }
 func recursive(s *spec) { s.recursive = true }
-func tagged(s *spec)    { s.referrers = viaTag }
+func tagged(s *spec)    { s.referrers = golden.ByTag }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cosignkit/cosignkit/internal/e2e/release"
 	"github.com/cosignkit/cosignkit/signing"
 )
 
@@ -39,9 +40,9 @@ type cosign struct {
 
 // newCosign returns the command at path, which will have home as its home
 // directory.
-func newCosign(x tool, path, home string) (cosign, error) {
+func newCosign(x release.Command, path, home string) (cosign, error) {
 	c := cosign{
-		name:          x.version,
+		name:          x.Version,
 		path:          path,
 		home:          home,
 		trustedRoot:   filepath.Join(home, "trusted_root.json"),
@@ -57,7 +58,7 @@ func newCosign(x tool, path, home string) (cosign, error) {
 // commands are the releases that are tested.
 func commands() []*cosign { return []*cosign{&cosignV2, &cosignV3} }
 
-func (c *cosign) isV3() bool { return c.name == cosignV3Tool.version }
+func (c *cosign) isV3() bool { return c.name == cosignV3Tool.Version }
 
 // in returns the command with more environment.
 func (c *cosign) in(environment ...string) *cosign {

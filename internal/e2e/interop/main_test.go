@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/cosignkit/cosignkit/internal/e2e/release"
 	"github.com/cosignkit/cosignkit/internal/sigstack"
 )
 
@@ -48,7 +49,7 @@ func run(m *testing.M) (code int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	cache, err := cacheDir()
+	cache, err := release.CacheDir()
 	if err != nil {
 		return 0, err
 	}
@@ -66,7 +67,7 @@ func run(m *testing.M) (code int, err error) {
 		return 0, err
 	}
 	code = m.Run()
-	fmt.Print(results.String())
+	fmt.Print(results.String(), vectorTable())
 	return code, nil
 }
 
@@ -78,7 +79,7 @@ func buildTools(ctx context.Context, cache string) (distribution string, err err
 		if c == &cosignV3 {
 			t = cosignV3Tool
 		}
-		path, err := t.build(ctx, cache)
+		path, err := t.Build(ctx, cache)
 		if err != nil {
 			return "", err
 		}
@@ -86,7 +87,7 @@ func buildTools(ctx context.Context, cache string) (distribution string, err err
 			return "", err
 		}
 	}
-	return distributionTool.build(ctx, cache)
+	return distributionTool.Build(ctx, cache)
 }
 
 // startServices sets stack.
