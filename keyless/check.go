@@ -19,9 +19,8 @@ import (
 	sgverify "github.com/sigstore/sigstore-go/pkg/verify"
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 	"github.com/sigstore/sigstore/pkg/signature"
-	"github.com/transparency-dev/merkle/proof"
-	"github.com/transparency-dev/merkle/rfc6962"
 
+	"github.com/cosignkit/cosignkit/internal/bundles"
 	"github.com/cosignkit/cosignkit/internal/fault"
 	"github.com/cosignkit/cosignkit/internal/limits"
 	"github.com/cosignkit/cosignkit/verify"
@@ -30,6 +29,9 @@ import (
 // verifyRecord verifies what logs and timestamp authorities returned: that each
 // of as many as were asked vouches for this very signature.
 func verifyRecord(b *protobundle.Bundle, key crypto.PublicKey, trusted *verify.TrustedRoot, logs, timestamps int) error {
+	if err := bundles.CheckWeight(b, limits.Chain); err != nil {
+		return err
+	}
 	entity, err := bundle.NewBundle(b)
 	if err != nil {
 		return err
@@ -65,24 +67,7 @@ func verifyRecord(b *protobundle.Bundle, key crypto.PublicKey, trusted *verify.T
 	if _, err = verifier.Verify(entity, sgverify.NewPolicy(artifact, policy)); err != nil {
 		return err
 	}
-	return checkBodies(b)
-}
-
-// checkBodies verifies that each entry of Rekor v2 has the body that its log
-// proves: verifiers prove the one that should be there, whatever is.
-func checkBodies(b *protobundle.Bundle) error {
-	for _, entry := range b.GetVerificationMaterial().GetTlogEntries() {
-		if entry.GetKindVersion().GetVersion() != "0.0.2" {
-			continue
-		}
-		shown := entry.GetInclusionProof()
-		leaf := rfc6962.DefaultHasher.HashLeaf(entry.GetCanonicalizedBody())
-		if err := proof.VerifyInclusion(rfc6962.DefaultHasher, uint64(shown.GetLogIndex()), uint64(shown.GetTreeSize()), //nolint:gosec // verified to be in range
-			leaf, shown.GetHashes(), shown.GetRootHash()); err != nil {
-			return fmt.Errorf("body of the log entry: %w", err)
-		}
-	}
-	return nil
+	return bundles.CheckBodies(b)
 }
 
 // keyMaterial is a trusted root with the one key that signed.

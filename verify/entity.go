@@ -4,6 +4,7 @@
 package verify
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -27,6 +28,7 @@ import (
 	sgverify "github.com/sigstore/sigstore-go/pkg/verify"
 	"github.com/sigstore/sigstore/pkg/signature"
 
+	"github.com/cosignkit/cosignkit/internal/bundles"
 	"github.com/cosignkit/cosignkit/internal/fault"
 	"github.com/cosignkit/cosignkit/internal/limits"
 )
@@ -44,6 +46,10 @@ type entity struct {
 var _ sgverify.SignedEntity = (*entity)(nil)
 
 func newEntity(pb *protobundle.Bundle, maxChain int, artifact artifactOption) (*entity, error) {
+	// Before anything that may verify with what it parses.
+	if err := bundles.CheckWeight(pb, maxChain); err != nil {
+		return nil, err
+	}
 	var options []bundle.Option
 	if (&bundle.Bundle{Bundle: pb}).MinVersion("v0.3") {
 		options = append(options, bundle.AllowCertificateChain())
@@ -54,9 +60,6 @@ func newEntity(pb *protobundle.Bundle, maxChain int, artifact artifactOption) (*
 	}
 	e := &entity{Bundle: b, artifact: artifact}
 	chain := pb.GetVerificationMaterial().GetX509CertificateChain().GetCertificates()
-	if len(chain) > maxChain {
-		return nil, limits.Exceeded("number of certificates", maxChain)
-	}
 	for i, c := range chain {
 		if i == 0 {
 			continue
@@ -66,7 +69,7 @@ func newEntity(pb *protobundle.Bundle, maxChain int, artifact artifactOption) (*
 			return nil, fmt.Errorf("certificate chain: %w", err)
 		}
 		// A root that comes with a signature is of no use, and no harm.
-		if parsed.IsCA && !selfSigned(parsed) {
+		if parsed.IsCA && !bytes.Equal(parsed.RawIssuer, parsed.RawSubject) {
 			e.intermediates = append(e.intermediates, parsed)
 		}
 	}
@@ -247,6 +250,9 @@ func (v *validated) verifyCertificate(ctx context.Context, e *entity, material r
 		if err == nil {
 			err = checkTimestamps(e, content.Certificate(), material)
 		}
+		if err == nil && !v.ignoreLog {
+			err = bundles.CheckBodies(e.Bundle.Bundle)
+		}
 		if err != nil {
 			if failed != nil {
 				err = fmt.Errorf("%w; without a log entry: %w", failed, err)
@@ -377,6 +383,9 @@ func (v *validated) verifyKey(ctx context.Context, e *entity, material root.Trus
 	} else {
 		result, err = runTimeless(e, keyed(material, key), options)
 	}
+	if err == nil && !v.ignoreLog {
+		err = bundles.CheckBodies(e.Bundle.Bundle)
+	}
 	if err != nil {
 		return finding{key: key}, err
 	}
@@ -479,8 +488,18 @@ func runOnce(e *entity, material root.TrustedMaterial, options []sgverify.Verifi
 	if err != nil {
 		return nil, err
 	}
-	return verifier.Verify(e, sgverify.NewPolicy(e.artifact(), policy...))
+	result, err := verifier.Verify(e, sgverify.NewPolicy(e.artifact(), policy...))
+	if err != nil {
+		// Where there was none, sigstore-go says that it was nil.
+		if text := err.Error(); strings.Contains(text, nilError) {
+			err = errors.New(strings.ReplaceAll(text, nilError, ""))
+		}
+		return nil, err
+	}
+	return result, nil
 }
+
+const nilError = "; error: %!w(<nil>)"
 
 // explain says who signed where it was not the one who should have.
 func explain(e *entity, err error) error {

@@ -189,33 +189,52 @@ func (r *Result) reason(signers, threshold int) error {
 	if len(r.Signatures) == 0 {
 		return errors.New("no signatures found")
 	}
-	var failed, limited []string
+	// That there is more than was looked at is not to be lost in the list of what
+	// was, least of all that of a whole place.
+	var failed []Signature
 	for _, s := range r.Signatures {
-		if s.Err == nil {
-			continue
-		}
-		text := fmt.Sprintf("%s: %s", s.Origin, fault.OneLine(s.Err.Error()))
-		// That there is more than was looked at is not to be lost in the list of
-		// what was.
-		if errors.Is(s.Err, limits.ErrExceeded) {
-			limited = append(limited, text)
-		} else {
-			failed = append(failed, text)
+		if s.Err != nil {
+			failed = append(failed, s)
 		}
 	}
-	failed = slices.Concat(limited, failed)
+	weight := func(s Signature) int {
+		switch {
+		case !errors.Is(s.Err, limits.ErrExceeded):
+			return 2
+		case s.Origin.Manifest == "":
+			return 0
+		default:
+			return 1
+		}
+	}
+	slices.SortStableFunc(failed, func(a, b Signature) int { return weight(a) - weight(b) })
 	head := "no signature is acceptable"
 	if signers > 0 {
 		head = fmt.Sprintf("signed by %d of the %d different signers required", signers, threshold)
 	}
-	if more := len(failed) - reasonsShown; more > 0 {
-		failed = append(failed[:reasonsShown], fmt.Sprintf("and %d more", more))
-	}
 	if len(failed) == 0 {
 		return errors.New(head)
 	}
-	return fmt.Errorf("%s: %s", head, strings.Join(failed, "; "))
+	var texts []string
+	for i, s := range failed {
+		if i == reasonsShown {
+			texts = append(texts, fmt.Sprintf("and %d more", len(failed)-i))
+			break
+		}
+		texts = append(texts, fmt.Sprintf("%s: %s", s.Origin, fault.OneLine(s.Err.Error())))
+	}
+	text := head + ": " + strings.Join(texts, "; ")
+	if weight(failed[0]) < 2 {
+		return limitError(text)
+	}
+	return errors.New(text)
 }
+
+// limitError is a reason of which one is a limit.
+type limitError string
+
+func (e limitError) Error() string        { return string(e) }
+func (e limitError) Is(target error) bool { return target == limits.ErrExceeded }
 
 // withDigest returns name with its digest, if any, replaced by d.
 func withDigest(name, d string) string {
