@@ -13,7 +13,6 @@ import (
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"github.com/sigstore/cosign/v2/pkg/oci/static"
 	cosigntypes "github.com/sigstore/cosign/v2/pkg/types"
 	"golang.org/x/sync/errgroup"
 
@@ -78,7 +77,7 @@ func (r repository) attachBundle(ctx context.Context, target ocispec.Descriptor,
 func (r repository) list(ctx context.Context, subject digest.Digest, desc ocispec.Descriptor) (source verify.Source, err error) {
 	for attempt := 0; ; attempt++ {
 		found, err := r.lists(ctx, subject, desc)
-		if errors.Is(err, errNoReferrersAPI) {
+		if errors.Is(err, errNoReferrersAPI) || errors.Is(err, errNoIndexType) {
 			break
 		}
 		if err != nil {
@@ -123,9 +122,6 @@ func (r repository) lists(ctx context.Context, subject digest.Digest, desc ocisp
 
 // listAttempts bounds how often a referrers API is asked for what was pushed.
 const listAttempts = 8
-
-// signatureAnnotation holds the signature of a payload, on its layer.
-const signatureAnnotation = static.SignatureAnnotationKey
 
 // attachLegacy adds the signature to the manifest under the signature tag, see
 // https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md.

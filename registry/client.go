@@ -238,7 +238,7 @@ func (c *Client) signTarget(ctx context.Context, src source, name reference.Name
 	s := &signatures{client: c, signer: signer, to: to, request: o.request(name), onAttached: o.onAttached}
 	g, nodeCtx := errgroup.WithContext(ctx)
 	g.SetLimit(parallelNodes)
-	for _, n := range nodes {
+	for _, n := range distinctDigests(nodes) {
 		g.Go(func() error {
 			if err := s.sign(nodeCtx, n); err != nil {
 				return fmt.Errorf("%s in the index: %w", n.Digest, err)

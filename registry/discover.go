@@ -120,7 +120,8 @@ func discover(ctx context.Context, repositories []repository, target digest.Dige
 					return emit(c)
 				}
 				reading.Go(func() {
-					if err := place.read(ctx, s, &budget{limits: l}); err != nil {
+					err := recovered(func() error { return place.read(ctx, s, &budget{limits: l}) })
+					if err != nil {
 						s.emit(unreadable(verify.Origin{}, err))
 					}
 				})
@@ -216,7 +217,7 @@ func (r repository) fromAPI(ctx context.Context, s search, b *budget) error {
 
 func (r repository) fromReferrersTag(ctx context.Context, s search, b *budget) error {
 	return r.fromTag(ctx, s, b, referrersTag(s.target), func(reader *reader, index blob) error {
-		return eachDescriptor(index.data, "manifests", func(_ int, desc ocispec.Descriptor, err error) error {
+		return eachDescriptor(index.data, "manifests", reader.descriptors(), func(_ int, desc ocispec.Descriptor, err error) error {
 			return reader.referrer(ctx, desc, err)
 		})
 	})
@@ -224,7 +225,7 @@ func (r repository) fromReferrersTag(ctx context.Context, s search, b *budget) e
 
 func (r repository) fromSignatureTag(ctx context.Context, s search, b *budget) error {
 	return r.fromTag(ctx, s, b, signatureTag(s.target), func(reader *reader, manifest blob) error {
-		return reader.layers(ctx, verify.Origin{Manifest: manifest.Digest}, manifest.data)
+		return reader.layers(ctx, verify.Origin{Manifest: manifest.Digest}, manifest.data, reader.begin)
 	})
 }
 
@@ -355,17 +356,39 @@ func (r *reader) isNew(d digest.Digest, size int64) bool {
 	return true
 }
 
-// start runs read beside the others, or here where there are enough of them.
-func (r *reader) start(origin verify.Origin, read func() error) {
-	f := func() error {
-		if err := read(); err != nil {
+// begin runs read beside the others, once there are not too many of them. It is for
+// the goroutine that goes through a list: one that hangs takes the place of one,
+// and does not keep what is further down the list from being read.
+func (r *reader) begin(origin verify.Origin, read func() error) {
+	r.group.Go(r.emitting(origin, read))
+}
+
+// join runs read beside the others, or here where there are enough of them. It is
+// for what those begin, which would wait for each other.
+func (r *reader) join(origin verify.Origin, read func() error) {
+	if f := r.emitting(origin, read); !r.group.TryGo(f) {
+		_ = f() // which is nil
+	}
+}
+
+func (r *reader) emitting(origin verify.Origin, read func() error) func() error {
+	return func() error {
+		if err := recovered(read); err != nil {
 			r.emit(unreadable(origin, err))
 		}
 		return nil
 	}
-	if !r.group.TryGo(f) {
-		_ = f() // which is nil
-	}
+}
+
+// recovered has a panic of a parser, or of a resolver of the caller's, be an error
+// of what was being read.
+func recovered(read func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: panic while reading: %.256v", errContent, r)
+		}
+	}()
+	return read()
 }
 
 // referrer reads a referrer, if it may be a signature. One that cannot be read is
@@ -382,7 +405,7 @@ func (r *reader) referrer(ctx context.Context, desc ocispec.Descriptor, err erro
 		r.emit(unreadable(origin, err))
 		return ctx.Err()
 	}
-	r.start(origin, func() error {
+	r.begin(origin, func() error {
 		if err := r.take(desc.Size, r.limits.Manifest, "manifest in bytes"); err != nil {
 			return err
 		}
@@ -390,7 +413,7 @@ func (r *reader) referrer(ctx context.Context, desc ocispec.Descriptor, err erro
 		if err != nil {
 			return err
 		}
-		return r.layers(ctx, origin, manifest)
+		return r.layers(ctx, origin, manifest, r.join)
 	})
 	return ctx.Err()
 }
@@ -412,11 +435,14 @@ func maySign(desc ocispec.Descriptor) bool {
 }
 
 // layers reads the signatures that are the layers of a manifest.
-func (r *reader) layers(ctx context.Context, origin verify.Origin, manifest []byte) error {
-	return eachDescriptor(manifest, "layers", func(i int, layer ocispec.Descriptor, err error) error {
+func (r *reader) layers(ctx context.Context, origin verify.Origin, manifest []byte, start func(verify.Origin, func() error)) error {
+	return eachDescriptor(manifest, "layers", r.descriptors(), func(i int, layer ocispec.Descriptor, err error) error {
 		origin := origin
 		origin.Layer = i
 		if err != nil {
+			if limitErr := r.takeCandidate(); limitErr != nil {
+				return limitErr
+			}
 			r.emit(unreadable(origin, err))
 			return ctx.Err()
 		}
@@ -427,7 +453,7 @@ func (r *reader) layers(ctx context.Context, origin verify.Origin, manifest []by
 		if err := r.takeCandidate(); err != nil {
 			return err
 		}
-		r.start(origin, func() error {
+		start(origin, func() error {
 			if err := r.take(layer.Size, limit, "signature in bytes"); err != nil {
 				return err
 			}
@@ -488,12 +514,19 @@ func (b *budget) take(n, limit int64, what string) error {
 	if n < 0 || n > limit {
 		return limits.Exceeded(what, limit)
 	}
-	if b.bytes.Add(n) > b.limits.TotalBytes {
-		b.bytes.Add(-n)
-		return limits.Exceeded("signatures of the image in bytes", b.limits.TotalBytes)
+	for {
+		taken := b.bytes.Load()
+		if n > b.limits.TotalBytes-taken {
+			return limits.Exceeded("signatures of the image in bytes", b.limits.TotalBytes)
+		}
+		if b.bytes.CompareAndSwap(taken, taken+n) {
+			return nil
+		}
 	}
-	return nil
 }
+
+// descriptors is how many entries of one list are looked at, whatever they are.
+func (b *budget) descriptors() int { return max(limits.Descriptors, 8*b.limits.Candidates) }
 
 func (b *budget) takeReferrer() error {
 	if b.referrers.Add(1) > int64(b.limits.Candidates) {

@@ -201,6 +201,24 @@ func TestListsThatAmplifyInMemory(t *testing.T) {
 		{"the signature tag has millions of layers", "signature tag", func(desc ocispec.Descriptor) map[string][]byte {
 			return map[string][]byte{tagOf(desc.Digest) + ".sig": list("layers", 4<<20-200, 0)}
 		}},
+		{"layers that are no descriptors, in many referrers", "referrers API", func(desc ocispec.Descriptor) map[string][]byte {
+			answers := map[string][]byte{}
+			index := ocispec.Index{MediaType: ocispec.MediaTypeImageIndex}
+			for n := range 64 {
+				b := fmt.Appendf(nil, `{"n":%d,"layers":[0%s]}`, n, strings.Repeat(",0", 16383))
+				answers[digest.FromBytes(b).String()] = b
+				index.Manifests = append(index.Manifests, ocispec.Descriptor{
+					MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromBytes(b), Size: int64(len(b)),
+				})
+			}
+			answers[desc.Digest.String()], _ = json.Marshal(index)
+			return answers
+		}},
+		{"many lists of layers in one manifest", "signature tag", func(desc ocispec.Descriptor) map[string][]byte {
+			layers := `,"layers":[0` + strings.Repeat(",0", 16383) + `]`
+			b := `{"a":0` + strings.Repeat(layers, (4<<20-100)/len(layers)) + `}`
+			return map[string][]byte{tagOf(desc.Digest) + ".sig": []byte(b)}
+		}},
 		{"each of many referrers has many layers", "referrers API", func(desc ocispec.Descriptor) map[string][]byte {
 			answers := map[string][]byte{}
 			index := ocispec.Index{MediaType: ocispec.MediaTypeImageIndex}

@@ -468,8 +468,9 @@ func TestReferrersPages(t *testing.T) {
 	t.Run("pages without end", func(t *testing.T) {
 		t.Parallel()
 		reg, c, verifier, _ := signedImage(t, true, signing.Bundle)
+		var pages atomic.Int64
 		referrersAnswer(reg, func(w http.ResponseWriter, _ *http.Request, _ ocispec.Index) {
-			w.Header().Set("Link", `<?again>; rel="next"`)
+			w.Header().Set("Link", fmt.Sprintf(`<?page=%d>; rel="next"`, pages.Add(1)))
 			writeIndex(w, ocispec.Index{})
 		})
 		_, err := c.Verify(t.Context(), reg.ref("app:v1"), verifier)

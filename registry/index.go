@@ -6,6 +6,7 @@ package registry
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -25,13 +26,14 @@ const parallelNodes = 4
 var errNoIndex = fmt.Errorf("%w: it is not an index", errContent)
 
 // nodes returns the manifests and indexes that index contains, those of nested
-// indexes included, each digest once. With a matcher, nested indexes that are for
+// indexes included, each with every platform that it is listed for. With a matcher, nested indexes that are for
 // another platform are left alone. What decides whether something is an index is
 // its content: the media type of the first one is the registry's word, which no
 // signature covers.
 func (r repository) nodes(ctx context.Context, index ocispec.Descriptor, b *budget, matcher platforms.Matcher) ([]ocispec.Descriptor, error) {
 	var all []ocispec.Descriptor
-	seen := map[digest.Digest]bool{index.Digest: true}
+	types := map[digest.Digest]string{index.Digest: index.MediaType}
+	seen := map[string]bool{}
 	level := []ocispec.Descriptor{index}
 	for depth := 0; len(level) > 0; depth++ {
 		if depth == limits.IndexDepth {
@@ -43,22 +45,34 @@ func (r repository) nodes(ctx context.Context, index ocispec.Descriptor, b *budg
 			if err == nil {
 				err = checkIndex(content)
 			}
+			if errors.Is(err, errNoIndex) && depth > 0 {
+				err = fmt.Errorf("%w: %s is listed as an index and is none", errContent, parent.Digest)
+			}
 			if err != nil {
 				return nil, err
 			}
-			err = eachDescriptor(content, "manifests", func(_ int, n ocispec.Descriptor, err error) error {
+			err = eachDescriptor(content, "manifests", b.descriptors(), func(_ int, n ocispec.Descriptor, err error) error {
 				if err == nil {
 					err = checkTarget(n)
 				}
-				if err != nil || seen[n.Digest] {
+				if err != nil {
 					return err
 				}
-				if seen[n.Digest] = true; len(seen) > limits.IndexManifests {
+				listed, again := types[n.Digest]
+				if again && listed != n.MediaType {
+					return fmt.Errorf("%w: %s is listed under two media types", errContent, n.Digest)
+				}
+				types[n.Digest] = n.MediaType
+				n = ocispec.Descriptor{MediaType: n.MediaType, Digest: n.Digest, Size: n.Size, Platform: n.Platform, Annotations: n.Annotations}
+				// One manifest can be for several platforms.
+				if key := entryKey(n); !seen[key] {
+					seen[key] = true
+					all = append(all, n)
+				}
+				if len(seen) >= limits.IndexManifests {
 					return limits.Exceeded("number of manifests in an index", limits.IndexManifests)
 				}
-				n = ocispec.Descriptor{MediaType: n.MediaType, Digest: n.Digest, Size: n.Size, Platform: n.Platform, Annotations: n.Annotations}
-				all = append(all, n)
-				if images.IsIndexType(n.MediaType) && (matcher == nil || n.Platform == nil || matcher.Match(*n.Platform)) {
+				if !again && images.IsIndexType(n.MediaType) && (matcher == nil || n.Platform == nil || matcher.Match(*n.Platform)) {
 					next = append(next, n)
 				}
 				return nil
@@ -70,6 +84,24 @@ func (r repository) nodes(ctx context.Context, index ocispec.Descriptor, b *budg
 		level = next
 	}
 	return all, nil
+}
+
+func entryKey(n ocispec.Descriptor) string {
+	key := fmt.Sprint(n.Digest, " ", isForNoPlatform(n))
+	if n.Platform != nil {
+		key += " " + platforms.FormatAll(*n.Platform)
+	}
+	return key
+}
+
+// distinctDigests returns the first entry of each digest.
+func distinctDigests(nodes []ocispec.Descriptor) []ocispec.Descriptor {
+	seen := map[digest.Digest]bool{}
+	return slices.DeleteFunc(slices.Clone(nodes), func(n ocispec.Descriptor) bool {
+		again := seen[n.Digest]
+		seen[n.Digest] = true
+		return again
+	})
 }
 
 // read fetches what is charged to b.
@@ -89,7 +121,7 @@ func checkIndex(content []byte) error {
 		Layers    json.RawMessage `json:"layers"`
 	}
 	if err := json.Unmarshal(content, &document); err != nil {
-		return fmt.Errorf("%w: %w", errContent, err)
+		return malformed(err)
 	}
 	isManifest := document.Config != nil || document.Layers != nil
 	switch {

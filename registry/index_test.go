@@ -18,6 +18,7 @@ import (
 
 	containerd "github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/content"
+	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/platforms"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -551,4 +552,73 @@ func TestIndexesWithoutEnd(t *testing.T) {
 		wantFamily(t, err, verify.ErrRejected)
 		wantText(t, err, "number of manifests")
 	})
+}
+
+// pushIndex puts an index past everything under test.
+func (m *multiArch) pushIndex(t *testing.T, tag string, entries ...string) ocispec.Descriptor {
+	t.Helper()
+	b := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"manifests":[%s]}`, ocispec.MediaTypeImageIndex, strings.Join(entries, ","))
+	d := putRaw(t, m.testRegistry, "app", tag, ocispec.MediaTypeImageIndex, b)
+	return ocispec.Descriptor{MediaType: ocispec.MediaTypeImageIndex, Digest: d, Size: int64(len(b))}
+}
+
+func entryFor(d ocispec.Descriptor, mediaType, platform string) string {
+	d.MediaType = mediaType
+	system, architecture, _ := strings.Cut(platform, "/")
+	return strings.TrimSuffix(descJSON(d), "}") + fmt.Sprintf(`,"platform":{"os":%q,"architecture":%q}}`, system, architecture)
+}
+
+// TestOddIndexes: an index that is signed may still have been composed by somebody
+// who would rather not have every platform looked at.
+func TestOddIndexes(t *testing.T) {
+	t.Parallel()
+	manifest, every := ocispec.MediaTypeImageManifest, registry.WithEveryPlatform()
+	t.Run("a manifest that is listed as an index", func(t *testing.T) {
+		t.Parallel()
+		m := newMultiArch(t)
+		index := m.pushIndex(t, "odd", entryFor(m.arm64, manifest, "linux/arm64"), entryFor(m.amd64, ocispec.MediaTypeImageIndex, "linux/s390x"))
+		m.sign(t, index)
+		m.refuses(t, verify.ErrRejected, m.ref("app:odd"), "is listed as an index and is none", every)
+		m.refuses(t, verify.ErrRejected, m.at(m.arm64), "is listed as an index and is none", registry.WithContainingIndex(m.at(index)))
+		attached, err := m.client.Sign(m.ctx, m.at(index), signerOf(t, m.key), registry.WithRecursive())
+		wantFamily(t, err, verify.ErrRejected)
+		if len(attached) > 0 {
+			t.Errorf("%d signatures", len(attached))
+		}
+	})
+	t.Run("a manifest that is listed as an attestation too", func(t *testing.T) {
+		t.Parallel()
+		m := newMultiArch(t)
+		attestation := strings.TrimSuffix(entryFor(m.arm64, manifest, "unknown/unknown"), "}") + `,"annotations":{"vnd.docker.reference.type":"attestation-manifest"}}`
+		index := m.pushIndex(t, "odd", attestation, entryFor(m.arm64, manifest, "linux/arm64"), entryFor(m.amd64, manifest, "linux/amd64"))
+		m.sign(t, index)
+		m.sign(t, m.amd64)
+		m.refuses(t, verify.ErrRejected, m.ref("app:odd"), "no signatures found", every)
+		m.sign(t, m.arm64)
+		m.accepts(t, m.ref("app:odd"), index, index, every)
+	})
+	t.Run("a manifest under two media types", func(t *testing.T) {
+		t.Parallel()
+		m := newMultiArch(t)
+		index := m.pushIndex(t, "odd", entryFor(m.arm64, manifest, "linux/arm64"), entryFor(m.arm64, images.MediaTypeDockerSchema2Manifest, "linux/amd64"))
+		m.sign(t, index)
+		m.refuses(t, verify.ErrRejected, m.ref("app:odd"), "under two media types", every)
+	})
+	t.Run("a manifest for two platforms", func(t *testing.T) {
+		t.Parallel()
+		m := newMultiArch(t)
+		m.pushIndex(t, "odd", entryFor(m.arm64, manifest, "linux/arm"), entryFor(m.arm64, manifest, "linux/arm64"))
+		m.sign(t, m.arm64)
+		m.accepts(t, m.ref("app:odd"), m.arm64, m.arm64, registry.WithSignedPlatform(platforms.OnlyStrict(platforms.MustParse("linux/arm64"))))
+	})
+}
+
+// TestSignedPlatformOfAResolvedImage: who has a descriptor is about to use it.
+func TestSignedPlatformOfAResolvedImage(t *testing.T) {
+	t.Parallel()
+	m := newMultiArch(t)
+	m.sign(t, m.arm64)
+	_, err := m.client.VerifyImage(m.ctx, verify.Image{Name: m.ref("app:v1"), Target: m.index}, verifierOf(t, m.key),
+		registry.WithSignedPlatform(platforms.OnlyStrict(platforms.MustParse("linux/arm64"))))
+	wantFamily(t, err, verify.ErrMisconfigured)
 }

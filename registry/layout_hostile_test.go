@@ -367,7 +367,7 @@ func TestLayoutWaitsForOtherWriters(t *testing.T) {
 	if err := lock.Lock(); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
 	c, key := layoutClient(t, o.dir), newKey(t)
 	_, err := c.Sign(ctx, layoutRef, signerOf(t, key))

@@ -11,6 +11,7 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/cosignkit/cosignkit/internal/fault"
 	"github.com/cosignkit/cosignkit/internal/limits"
 )
 
@@ -19,32 +20,37 @@ import (
 type eachFunc func(i int, desc ocispec.Descriptor, err error) error
 
 // eachDescriptor calls f for the list in the field manifests or layers of a
-// manifest or index, and returns its error. Nothing but the current descriptor is
+// manifest or index, of at most limit descriptors, and returns its error. Nothing but the current descriptor is
 // in memory: one takes two bytes in JSON and a hundred times that as a value.
-func eachDescriptor(b []byte, field string, f eachFunc) error {
+func eachDescriptor(b []byte, field string, limit int, f eachFunc) error {
 	list := descriptorList{each: f}
 	var document struct {
 		Manifests descriptorList `json:"manifests"`
 		Layers    descriptorList `json:"layers"`
 	}
 	if field == "layers" {
-		document.Layers.each = list.pass
+		document.Layers = descriptorList{each: list.pass, limit: limit}
 	} else {
-		document.Manifests.each = list.pass
+		document.Manifests = descriptorList{each: list.pass, limit: limit}
 	}
 	err := json.Unmarshal(b, &document)
 	if list.stopped != nil {
 		return list.stopped
 	}
 	if err != nil {
-		return fmt.Errorf("%w: %w", errContent, err)
+		return malformed(err)
 	}
 	return nil
 }
 
+// malformed is the error of what cannot be parsed, whose text may be what is in it.
+func malformed(err error) error { return fmt.Errorf("%w: %w", errContent, fault.Printable(err)) }
+
 // descriptorList is a list that is not kept.
 type descriptorList struct {
 	each    eachFunc
+	limit   int
+	begun   bool
 	stopped error
 }
 
@@ -59,12 +65,13 @@ func (l *descriptorList) UnmarshalJSON(b []byte) error {
 		return nil
 	}
 	decoder := json.NewDecoder(bytes.NewReader(b))
-	if t, err := decoder.Token(); err != nil || t != json.Delim('[') {
-		return errors.New("want a list of descriptors")
+	if t, err := decoder.Token(); err != nil || t != json.Delim('[') || l.begun {
+		return errors.New("want one list of descriptors")
 	}
+	l.begun = true
 	for i := 0; decoder.More(); i++ {
-		if i == limits.Descriptors {
-			return limits.Exceeded("number of descriptors", limits.Descriptors)
+		if i == l.limit {
+			return limits.Exceeded("number of descriptors", l.limit)
 		}
 		var raw json.RawMessage
 		if err := decoder.Decode(&raw); err != nil {
@@ -73,7 +80,7 @@ func (l *descriptorList) UnmarshalJSON(b []byte) error {
 		var desc ocispec.Descriptor
 		err := json.Unmarshal(raw, &desc)
 		if err != nil {
-			desc, err = ocispec.Descriptor{}, fmt.Errorf("%w: %w", errContent, err)
+			desc, err = ocispec.Descriptor{}, malformed(err)
 		}
 		if err := l.each(i, desc, err); err != nil {
 			return err
@@ -101,7 +108,7 @@ func parseManifest(b []byte) (parsedManifest, error) { return parse[parsedManife
 func parse[T any](b []byte) (T, error) {
 	var v T
 	if err := json.Unmarshal(b, &v); err != nil {
-		return v, fmt.Errorf("%w: %w", errContent, err)
+		return v, malformed(err)
 	}
 	return v, nil
 }
@@ -116,10 +123,10 @@ func (d *descriptors) UnmarshalJSON(b []byte) error {
 		return nil
 	}
 	decoder := json.NewDecoder(bytes.NewReader(b))
-	if t, err := decoder.Token(); err != nil || t != json.Delim('[') {
-		return fmt.Errorf("want a list of descriptors")
+	if t, err := decoder.Token(); err != nil || t != json.Delim('[') || *d != nil {
+		return errors.New("want one list of descriptors")
 	}
-	var list descriptors
+	list := descriptors{}
 	for decoder.More() {
 		if len(list) == limits.Candidates {
 			return limits.Exceeded("number of descriptors", limits.Candidates)

@@ -86,14 +86,20 @@ func (r repository) fetchReferrers(ctx context.Context, d digest.Digest, f eachF
 
 // listReferrers reads every page of the list of one host.
 func (r repository) listReferrers(ctx context.Context, host docker.RegistryHost, d digest.Digest, b *budget, f eachFunc) error {
-	if r.lacksAPI.has(host) {
+	if r.lacksAPI.has(host, r.spec().Hostname()) {
 		return errNoReferrersAPI
 	}
 	next := endpoint(host, r.spec(), "referrers", d.String())
+	seen := map[string]bool{}
 	for range b.limits.Candidates {
-		page, link, err := r.referrersPage(ctx, host, next, b)
+		seen[next.String()] = true
+		page, link, err := r.referrersPage(ctx, host, next, len(seen) == 1, b)
+		if errors.Is(err, errNoReferrersAPI) && len(seen) > 1 {
+			// It has the API, and keeps the rest of the list back.
+			return fmt.Errorf("page %d of the list of referrers: %w", len(seen), errNoPage)
+		}
 		if err == nil {
-			err = eachDescriptor(page, "manifests", f)
+			err = eachDescriptor(page, "manifests", b.descriptors(), f)
 		}
 		if err != nil || link == nil {
 			return err
@@ -102,12 +108,20 @@ func (r repository) listReferrers(ctx context.Context, host docker.RegistryHost,
 		if link.Scheme != next.Scheme || link.Host != next.Host {
 			return fmt.Errorf("%w: the next page of referrers is on another host", errContent)
 		}
-		next = link
+		if next = link; seen[next.String()] {
+			return fmt.Errorf("%w: the pages of referrers go in a circle", errContent)
+		}
 	}
 	return limits.Exceeded("number of pages of referrers", b.limits.Candidates)
 }
 
-func (r repository) referrersPage(ctx context.Context, host docker.RegistryHost, u *url.URL, b *budget) (page []byte, next *url.URL, err error) {
+var (
+	errNoPage = errors.New("the registry does not have it")
+	// errNoIndexType is what a proxy's login page is, for one.
+	errNoIndexType = errors.New("the answer to a list of referrers is no image index")
+)
+
+func (r repository) referrersPage(ctx context.Context, host docker.RegistryHost, u *url.URL, first bool, b *budget) (page []byte, next *url.URL, err error) {
 	resp, err := r.get(ctx, host, u, ocispec.MediaTypeImageIndex)
 	if err != nil {
 		return nil, nil, failed(ctx, err)
@@ -115,18 +129,20 @@ func (r repository) referrersPage(ctx context.Context, host docker.RegistryHost,
 	defer done(resp)
 	switch resp.StatusCode {
 	case http.StatusOK:
-	case http.StatusNotFound, http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusNotImplemented:
-		if !isAboutContent(resp) {
-			r.lacksAPI.add(host)
+	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
+		if first && saysNoAPI(resp) {
+			r.lacksAPI.add(host, r.spec().Hostname())
 		}
+		return nil, nil, errNoReferrersAPI
+	case http.StatusBadRequest, http.StatusNotAcceptable:
 		return nil, nil, errNoReferrersAPI
 	default:
 		return nil, nil, failed(ctx, remoteserrors.NewUnexpectedStatusErr(resp))
 	}
+	// The specification requires the type.
 	mediaType, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	if err != nil || mediaType != ocispec.MediaTypeImageIndex {
-		// The specification requires the type; a proxy's login page has another.
-		return nil, nil, errNoReferrersAPI
+		return nil, nil, errNoIndexType
 	}
 	page, err = limits.ReadAll(resp.Body, b.limits.Manifest, "list of referrers")
 	if err != nil {
@@ -142,22 +158,33 @@ func (r repository) referrersPage(ctx context.Context, host docker.RegistryHost,
 // hostSet remembers hosts for the life of a client.
 type hostSet struct{ hosts sync.Map }
 
-func hostKey(host docker.RegistryHost) string { return host.Scheme + "://" + host.Host + host.Path }
+// hostKey is a host as it serves one registry: a mirror can stand for several.
+func hostKey(host docker.RegistryHost, registry string) string {
+	return host.Scheme + "://" + host.Host + host.Path + "?ns=" + registry
+}
 
-func (s *hostSet) has(host docker.RegistryHost) bool {
-	_, ok := s.hosts.Load(hostKey(host))
+func (s *hostSet) has(host docker.RegistryHost, registry string) bool {
+	_, ok := s.hosts.Load(hostKey(host, registry))
 	return ok
 }
 
-func (s *hostSet) add(host docker.RegistryHost) { s.hosts.Store(hostKey(host), true) }
+func (s *hostSet) add(host docker.RegistryHost, registry string) {
+	s.hosts.Store(hostKey(host, registry), true)
+}
 
-// isAboutContent reports whether a refusal is about the repository or the image,
-// and so says nothing about the API: that there is none, or that it is shown to
-// nobody.
-func isAboutContent(resp *http.Response) bool {
+// saysNoAPI reports whether a refusal is of the API, and not of the repository or
+// the image: that there is none, or that it is shown to nobody. Registries have
+// many codes for that, some of their own.
+func saysNoAPI(resp *http.Response) bool {
 	b, err := limits.ReadAll(resp.Body, limits.Error, "error")
 	if err != nil {
+		return false
+	}
+	if resp.StatusCode != http.StatusNotFound {
 		return true
+	}
+	if mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); mediaType == "text/html" {
+		return false // a page of some proxy's
 	}
 	var answer struct {
 		Errors []struct {
@@ -165,15 +192,14 @@ func isAboutContent(resp *http.Response) bool {
 		} `json:"errors"`
 	}
 	if json.Unmarshal(b, &answer) != nil {
-		return false
+		return true // such as the text of a server that has no such path
 	}
 	for _, e := range answer.Errors {
-		switch e.Code {
-		case "NAME_UNKNOWN", "MANIFEST_UNKNOWN", "DENIED", "UNAUTHORIZED", "TOOMANYREQUESTS":
-			return true
+		if e.Code != "UNSUPPORTED" && e.Code != "METHOD_UNKNOWN" {
+			return false
 		}
 	}
-	return false
+	return true
 }
 
 var linkNext = regexp.MustCompile(`<([^>]*)>\s*;[^,]*\brel="?next"?`)

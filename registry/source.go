@@ -133,10 +133,13 @@ func (s source) fetch(ctx context.Context, ref string, desc ocispec.Descriptor, 
 		return nil, failed(ctx, err)
 	}
 	defer func() { _ = rc.Close() }()
-	b, err := io.ReadAll(io.LimitReader(rc, desc.Size+1))
+	// The size is within the limit, and the buffer does not grow.
+	buffer := bytes.NewBuffer(make([]byte, 0, desc.Size+1+bytes.MinRead))
+	_, err = buffer.ReadFrom(io.LimitReader(rc, desc.Size+1))
 	if err != nil && !errdefs.IsFailedPrecondition(err) { // which is containerd's word for more than the size
 		return nil, failed(ctx, err)
 	}
+	b := buffer.Bytes()
 	if err != nil || int64(len(b)) != desc.Size || digest.FromBytes(b) != desc.Digest {
 		return nil, fmt.Errorf("%w: %s %s of %d bytes", errContent, what, desc.Digest, desc.Size)
 	}

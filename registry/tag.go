@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -179,8 +180,8 @@ func (x *signatureManifest) merge(current []byte) (*document, error) {
 	}
 	var changed bool
 	m.Layers, changed = union(m.Layers, append(x.seen, x.add), func(a, b ocispec.Descriptor) bool {
-		return a.Digest == b.Digest && a.Size == b.Size && a.MediaType == b.MediaType &&
-			a.Annotations[signatureAnnotation] == b.Annotations[signatureAnnotation]
+		// One signature can be there twice, with a log entry and without.
+		return a.Digest == b.Digest && a.Size == b.Size && a.MediaType == b.MediaType && maps.Equal(a.Annotations, b.Annotations)
 	})
 	x.seen = slices.Clone(m.Layers)
 	if !changed {

@@ -45,7 +45,13 @@ func (c *Client) VerifyImage(ctx context.Context, image verify.Image, verifier v
 	if err != nil {
 		return nil, fault.New(verify.ErrMisconfigured, opVerify, image.Name, "image", err)
 	}
-	return c.verifyTarget(ctx, c.pullSource(), name, image.Target, verifier, makeVerifyOptions(opts))
+	o := makeVerifyOptions(opts)
+	if o.platform != nil {
+		// Who has the descriptor is about to use it, and not another one.
+		err := errors.New("WithSignedPlatform is for references that are not resolved yet")
+		return nil, fault.New(verify.ErrMisconfigured, opVerify, image.Name, "options", err)
+	}
+	return c.verifyTarget(ctx, c.pullSource(), name, image.Target, verifier, o)
 }
 
 func (c *Client) resolveAndVerify(ctx context.Context, src source, name reference.Named, verifier verify.Verifier, o verifyOptions) (result *verify.Result, err error) {
@@ -304,9 +310,9 @@ func (v *verification) everyPlatform(ctx context.Context, result *verify.Result)
 	if err != nil {
 		return notAccepted(result), err
 	}
-	nodes := slices.DeleteFunc(all, func(n ocispec.Descriptor) bool {
+	nodes := distinctDigests(slices.DeleteFunc(all, func(n ocispec.Descriptor) bool {
 		return images.IsIndexType(n.MediaType) || isForNoPlatform(n)
-	})
+	}))
 	if len(nodes) == 0 {
 		return notAccepted(result), fault.New(verify.ErrRejected, opVerify, v.image(index).String(), "read index", errors.New("it has no manifest for any platform"))
 	}

@@ -1,0 +1,1347 @@
+// Copyright The cosignkit Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package registry_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math/big"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/containerd/containerd/v2/core/remotes/docker"
+	"github.com/opencontainers/go-digest"
+	specs "github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/sigstore/cosign/v2/pkg/oci/static"
+	cosigntypes "github.com/sigstore/cosign/v2/pkg/types"
+
+	"github.com/cosignkit/cosignkit/internal/limits"
+	"github.com/cosignkit/cosignkit/registry"
+	"github.com/cosignkit/cosignkit/signing"
+	"github.com/cosignkit/cosignkit/verify"
+)
+
+// This file has junk beside good signatures: in each place, of each kind, up to
+// each limit and beyond. See hostile_test.go for registries that are hostile
+// themselves.
+
+// shelf is what a registry has, made up by a test, to be read and not written.
+type shelf struct {
+	manifests map[string]document // by repository and tag or digest
+	blobs     map[string][]byte   // by repository and digest
+	referrers map[string][]ocispec.Descriptor
+	// hasAPI is whether the registry has the referrers API, and pageSize how many
+	// it lists at a time; 0 for all.
+	hasAPI   bool
+	pageSize int
+}
+
+type document struct {
+	mediaType string
+	data      []byte
+}
+
+func newShelf() *shelf {
+	return &shelf{manifests: map[string]document{}, blobs: map[string][]byte{}, referrers: map[string][]ocispec.Descriptor{}}
+}
+
+// open has reg serve the shelf.
+func (s *shelf) open(reg *testRegistry) {
+	reg.onRequest(func(w http.ResponseWriter, r *http.Request, _ http.Handler) { s.ServeHTTP(w, r) })
+}
+
+func (s *shelf) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	parts := strings.Split(strings.TrimPrefix(r.URL.Path, "/v2/"), "/")
+	if len(parts) != 3 {
+		w.WriteHeader(http.StatusOK) // the ping
+		return
+	}
+	repo, kind, name := parts[0], parts[1], parts[2]
+	switch kind {
+	case "referrers":
+		s.list(w, r, repo)
+	case "manifests":
+		m, ok := s.manifests[repo+"/"+name]
+		s.answer(w, r, m, ok)
+	case "blobs":
+		b, ok := s.blobs[repo+"/"+name]
+		s.answer(w, r, document{"application/octet-stream", b}, ok)
+	}
+}
+
+func (s *shelf) answer(w http.ResponseWriter, r *http.Request, d document, ok bool) {
+	if !ok {
+		refuse(w, http.StatusNotFound, "MANIFEST_UNKNOWN")
+		return
+	}
+	w.Header().Set("Content-Type", d.mediaType)
+	w.Header().Set("Content-Length", strconv.Itoa(len(d.data)))
+	w.Header().Set("Docker-Content-Digest", digest.FromBytes(d.data).String())
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(d.data)
+	}
+}
+
+// list answers the referrers API.
+func (s *shelf) list(w http.ResponseWriter, r *http.Request, repo string) {
+	all := s.referrers[repo]
+	if !s.hasAPI {
+		refuse(w, http.StatusNotFound, "UNSUPPORTED")
+		return
+	}
+	if s.pageSize > 0 {
+		page, _ := strconv.Atoi(r.URL.Query().Get("page"))
+		all = all[min(page*s.pageSize, len(all)):]
+		if len(all) > s.pageSize {
+			all = all[:s.pageSize]
+			w.Header().Set("Link", fmt.Sprintf(`<%s?page=%d>; rel="next"`, r.URL.Path, page+1))
+		}
+	}
+	w.Header().Set("Content-Type", ocispec.MediaTypeImageIndex)
+	_, _ = w.Write(indexOf(all...))
+}
+
+// refuse answers as the distribution specification has it.
+func refuse(w http.ResponseWriter, status int, code string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = fmt.Fprintf(w, `{"errors":[{"code":%q,"message":"refused"}]}`, code)
+}
+
+// putManifest puts a manifest under its digest and tags, and returns how it is
+// listed.
+func (s *shelf) putManifest(repo, mediaType string, b []byte, tags ...string) ocispec.Descriptor {
+	d := digest.FromBytes(b)
+	for _, name := range append(tags, d.String()) {
+		s.manifests[repo+"/"+name] = document{mediaType, b}
+	}
+	return ocispec.Descriptor{MediaType: mediaType, Digest: d, Size: int64(len(b))}
+}
+
+// piece is something in the place of a signature: the descriptor of a layer, and
+// what is there.
+type piece struct {
+	layer ocispec.Descriptor
+	data  []byte
+	// absent is listed and not there, as a layer or as the manifest around it.
+	absent bool
+	// miscounted is listed with a wrong size, in the same way.
+	miscounted bool
+	// nameless is listed under a digest that is none.
+	nameless bool
+	// number tells pieces apart that are the same.
+	number int
+}
+
+func newPiece(mediaType string, data []byte, annotations map[string]string) piece {
+	return piece{
+		layer: ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(data), Size: int64(len(data)), Annotations: annotations},
+		data:  data,
+	}
+}
+
+// put puts the content of a piece, and returns the layer as listed. Every second
+// one that is bad is bad in the manifest around it, where it has one to itself.
+func (s *shelf) put(repo string, p piece, alone bool) ocispec.Descriptor {
+	layer, inManifest := p.layer, alone && p.number%2 == 0
+	if p.nameless {
+		layer.Digest = namelessDigest(p)
+	}
+	if !inManifest && p.miscounted {
+		layer.Size += int64(1 - p.number%4) // -1 or 0 or 1
+		if layer.Size == p.layer.Size {
+			layer.Size++
+		}
+	}
+	if p.data != nil && (inManifest || !p.absent) {
+		s.blobs[repo+"/"+layer.Digest.String()] = p.data
+	}
+	return layer
+}
+
+func namelessDigest(p piece) digest.Digest { return digest.Digest(fmt.Sprintf("sha256:%d", p.number)) }
+
+// manifestOf is the manifest of signatures that are layers.
+func manifestOf(subject *ocispec.Descriptor, artifactType string, number int, layers ...ocispec.Descriptor) []byte {
+	b, err := json.Marshal(ocispec.Manifest{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
+		ArtifactType: artifactType, Config: ocispec.DescriptorEmptyJSON, Layers: layers, Subject: subject,
+		Annotations: map[string]string{"number": strconv.Itoa(number)},
+	})
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// refer makes each piece a referrer of its own, and returns the list of them.
+func (s *shelf) refer(repo, artifactType string, image ocispec.Descriptor, pieces []piece) []ocispec.Descriptor {
+	var list []ocispec.Descriptor
+	for _, p := range pieces {
+		b := manifestOf(&image, artifactType, p.number, s.put(repo, p, true))
+		entry := s.putManifest(repo, ocispec.MediaTypeImageManifest, b)
+		if p.number%2 == 0 && p.absent {
+			delete(s.manifests, repo+"/"+entry.Digest.String())
+		}
+		if p.number%2 == 0 && p.miscounted {
+			entry.Size--
+		}
+		if p.nameless {
+			entry.Digest = namelessDigest(p)
+		}
+		entry.ArtifactType = artifactType
+		list = append(list, entry)
+	}
+	return list
+}
+
+// layersIn puts pieces as the layers of one manifest.
+func (s *shelf) layersIn(repo string, pieces []piece) []ocispec.Descriptor {
+	var layers []ocispec.Descriptor
+	for _, p := range pieces {
+		layers = append(layers, s.put(repo, p, false))
+	}
+	return layers
+}
+
+const (
+	junkBundleType   = "application/vnd.dev.sigstore.bundle.v0.3+json"
+	junkArtifactType = "application/vnd.dev.cosign.artifact.sig.v1+json"
+)
+
+// junkPlace is a form of signatures, in a place where they live.
+type junkPlace struct {
+	name string
+	form signing.Form
+	// fill puts signatures of image where they belong, in order.
+	fill func(s *shelf, repo string, image ocispec.Descriptor, pieces []piece)
+	// counted is what is counted there.
+	counted string
+}
+
+func referrerPages(size int) junkPlace {
+	name := "bundles, referrers API"
+	if size > 0 {
+		name += fmt.Sprintf(" in pages of %d", size)
+	}
+	return junkPlace{name, signing.Bundle, func(s *shelf, repo string, image ocispec.Descriptor, pieces []piece) {
+		s.hasAPI, s.pageSize = true, size
+		s.referrers[repo] = s.refer(repo, junkBundleType, image, pieces)
+	}, "number of referrers"}
+}
+
+var junkPlaces = []junkPlace{
+	referrerPages(0),
+	referrerPages(100),
+	referrerPages(10),
+	{"bundles, referrers tag", signing.Bundle, func(s *shelf, repo string, image ocispec.Descriptor, pieces []piece) {
+		s.putManifest(repo, ocispec.MediaTypeImageIndex, indexOf(s.refer(repo, junkBundleType, image, pieces)...), tagOf(image.Digest))
+	}, "number of referrers"},
+	{"artifacts, a manifest each", signing.Legacy, func(s *shelf, repo string, image ocispec.Descriptor, pieces []piece) {
+		s.hasAPI = true
+		s.referrers[repo] = s.refer(repo, junkArtifactType, image, pieces)
+	}, "number of referrers"},
+	{"artifact, one manifest", signing.Legacy, func(s *shelf, repo string, image ocispec.Descriptor, pieces []piece) {
+		entry := s.putManifest(repo, ocispec.MediaTypeImageManifest, manifestOf(&image, junkArtifactType, 0, s.layersIn(repo, pieces)...))
+		entry.ArtifactType = junkArtifactType
+		s.hasAPI = true
+		s.referrers[repo] = []ocispec.Descriptor{entry}
+	}, "number of signatures"},
+	{"signature tag", signing.Legacy, func(s *shelf, repo string, image ocispec.Descriptor, pieces []piece) {
+		s.putManifest(repo, ocispec.MediaTypeImageManifest, manifestOf(nil, "", 0, s.layersIn(repo, pieces)...), signatureTagOf(image))
+	}, "number of signatures"},
+}
+
+func signatureTagOf(image ocispec.Descriptor) string { return tagOf(image.Digest) + ".sig" }
+
+// junkKeys are the signers of this file: the right one, and another.
+type junkKeys struct{ right, wrong *ecdsa.PrivateKey }
+
+var theJunkKeys = sync.OnceValue(func() junkKeys {
+	var keys [2]*ecdsa.PrivateKey
+	for i := range keys {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			panic(err)
+		}
+		keys[i] = key
+	}
+	return junkKeys{keys[0], keys[1]}
+})
+
+// junkImage is the image that all signatures of this file are about.
+func junkImage() (ocispec.Descriptor, []byte) {
+	b := manifestOf(nil, "", 0)
+	return ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromBytes(b), Size: int64(len(b))}, b
+}
+
+func signedBy(key *ecdsa.PrivateKey, message []byte) []byte {
+	sum := sha256.Sum256(message)
+	sig, err := ecdsa.SignASN1(rand.Reader, key, sum[:])
+	if err != nil {
+		panic(err)
+	}
+	return sig
+}
+
+func mustJSON(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// bundleOver is a bundle over what an in-toto statement says about a digest.
+func bundleOver(key *ecdsa.PrivateKey, predicateType string, d digest.Digest) piece {
+	statement := mustJSON(map[string]any{
+		"_type": "https://in-toto.io/Statement/v1", "predicateType": predicateType, "predicate": map[string]any{},
+		"subject": []any{map[string]any{"digest": map[string]string{"sha256": d.Encoded()}}},
+	})
+	sig := signedBy(key, fmt.Appendf(nil, "DSSEv1 %d %s %d %s", len(cosigntypes.IntotoPayloadType), cosigntypes.IntotoPayloadType, len(statement), statement))
+	return newPiece(junkBundleType, mustJSON(map[string]any{
+		"mediaType": junkBundleType, "verificationMaterial": map[string]any{"publicKey": map[string]any{}},
+		"dsseEnvelope": map[string]any{
+			"payload": statement, "payloadType": cosigntypes.IntotoPayloadType,
+			"signatures": []any{map[string]any{"sig": sig}},
+		},
+	}), nil)
+}
+
+// legacyOver is a legacy signature over any payload.
+func legacyOver(key *ecdsa.PrivateKey, payload []byte) piece {
+	return newPiece(cosigntypes.SimpleSigningMediaType, payload, map[string]string{
+		static.SignatureAnnotationKey: base64.StdEncoding.EncodeToString(signedBy(key, payload)),
+	})
+}
+
+func legacyPayload(kind string, d digest.Digest, annotations map[string]string) []byte {
+	return mustJSON(map[string]any{
+		"critical": map[string]any{
+			"identity": map[string]string{"docker-reference": "registry.example/app"},
+			"image":    map[string]string{"docker-manifest-digest": d.String()}, "type": kind,
+		},
+		"optional": annotations,
+	})
+}
+
+const legacyPayloadType = "cosign container image signature"
+
+// signatureOf is a good signature, if key is the right one; numbered, so that no
+// two are the same.
+func signatureOf(form signing.Form, key *ecdsa.PrivateKey, d digest.Digest, number int) piece {
+	if form == signing.Bundle {
+		return bundleOver(key, cosigntypes.CosignSignPredicateType, d)
+	}
+	return legacyOver(key, legacyPayload(legacyPayloadType, d, map[string]string{"number": strconv.Itoa(number)}))
+}
+
+// junkKind is a kind of junk, and what a rejection says of it.
+type junkKind struct {
+	name     string
+	make     func(form signing.Form, image digest.Digest, number int) piece
+	ofBundle string
+	ofLegacy string
+}
+
+func randomBytes(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // which never fails
+	return b
+}
+
+// mediaTypeOf is that of a layer.
+func mediaTypeOf(form signing.Form) string {
+	if form == signing.Bundle {
+		return junkBundleType
+	}
+	return cosigntypes.SimpleSigningMediaType
+}
+
+var junkKinds = []junkKind{
+	{
+		name: "random bytes", ofBundle: "bundle: proto:", ofLegacy: "does not verify with the key",
+		make: func(form signing.Form, _ digest.Digest, _ int) piece {
+			p := newPiece(mediaTypeOf(form), randomBytes(512), nil)
+			p.layer.Annotations = map[string]string{static.SignatureAnnotationKey: base64.StdEncoding.EncodeToString(randomBytes(72))}
+			return p
+		},
+	},
+	{
+		name: "JSON of a wrong shape", ofBundle: "bundle", ofLegacy: "json: cannot unmarshal",
+		make: func(form signing.Form, _ digest.Digest, n int) piece {
+			shape := []string{`[%d]`, `{"mediaType":[%d]}`, `{"dsseEnvelope":{"payload":%d}}`}[n%3]
+			if form == signing.Legacy {
+				shape = []string{`[%d]`, `{"critical":[%d]}`, `{"critical":{"image":{"docker-manifest-digest":%d}}}`}[n%3]
+				return legacyOver(theJunkKeys().right, fmt.Appendf(nil, shape, n))
+			}
+			return newPiece(junkBundleType, fmt.Appendf(nil, shape, n), nil)
+		},
+	},
+	{
+		name: "by another key", ofBundle: "does not verify with the key", ofLegacy: "does not verify with the key",
+		make: func(form signing.Form, image digest.Digest, n int) piece {
+			return signatureOf(form, theJunkKeys().wrong, image, n)
+		},
+	},
+	{
+		name: "attestations by the right key", ofBundle: "is not a signature", ofLegacy: `payload of type "attestation"`,
+		make: func(form signing.Form, image digest.Digest, n int) piece {
+			if form == signing.Legacy {
+				return legacyOver(theJunkKeys().right, legacyPayload("attestation", image, map[string]string{"number": strconv.Itoa(n)}))
+			}
+			return bundleOver(theJunkKeys().right, "https://slsa.dev/provenance/v1", image)
+		},
+	},
+	{
+		name: "replayed from other images", ofBundle: "does not match", ofLegacy: "digest",
+		make: func(form signing.Form, _ digest.Digest, n int) piece {
+			return signatureOf(form, theJunkKeys().right, digest.FromString(strconv.Itoa(n)), n)
+		},
+	},
+	{
+		name: "empty", ofBundle: "bundle", ofLegacy: "the layer carries no signature",
+		make: func(form signing.Form, _ digest.Digest, _ int) piece {
+			return newPiece(mediaTypeOf(form), []byte{}, nil)
+		},
+	},
+	{
+		name: "listed and not there", ofBundle: "it is listed and not there", ofLegacy: "it is listed and not there",
+		make: func(form signing.Form, image digest.Digest, n int) piece {
+			p := signatureOf(form, theJunkKeys().right, image, n)
+			p.absent = true
+			return p
+		},
+	},
+	{
+		name: "listed with a wrong size", ofBundle: "does not match its descriptor", ofLegacy: "does not match its descriptor",
+		make: func(form signing.Form, image digest.Digest, n int) piece {
+			p := signatureOf(form, theJunkKeys().right, image, n)
+			p.miscounted = true
+			return p
+		},
+	},
+	{
+		name: "too large", ofBundle: "limit exceeded: signature in bytes is larger than 1048576", ofLegacy: "limit exceeded: signature in bytes is larger than 262144",
+		make: func(form signing.Form, _ digest.Digest, n int) piece {
+			// Nobody should even ask for it.
+			d := digest.FromString(fmt.Sprint("too large ", n))
+			return piece{layer: ocispec.Descriptor{MediaType: mediaTypeOf(form), Digest: d, Size: 1<<20 + 1 + int64(n)}}
+		},
+	},
+	{
+		name: "with a certificate that is white space", ofBundle: "does not verify with the key", ofLegacy: "does not verify with the key",
+		make: func(form signing.Form, image digest.Digest, n int) piece {
+			p := signatureOf(form, theJunkKeys().wrong, image, n)
+			p.layer.Annotations = withAnnotation(p.layer.Annotations, static.CertificateAnnotationKey, " \n")
+			return p
+		},
+	},
+	{
+		name: "with a log entry whose body is a number", ofBundle: "does not verify with the key", ofLegacy: "does not verify with the key",
+		make: func(form signing.Form, image digest.Digest, n int) piece {
+			p := signatureOf(form, theJunkKeys().wrong, image, n)
+			p.layer.Annotations = withAnnotation(p.layer.Annotations, static.BundleAnnotationKey,
+				`{"SignedEntryTimestamp":"AAAA","Payload":{"body":1,"integratedTime":1,"logIndex":1,"logID":"00"}}`)
+			return p
+		},
+	},
+}
+
+func withAnnotation(all map[string]string, key, value string) map[string]string {
+	all = maps.Clone(all)
+	if all == nil {
+		all = map[string]string{}
+	}
+	all[key] = value
+	return all
+}
+
+// junkOf makes n pieces of junk, of each of the kinds in turn.
+func junkOf(form signing.Form, n int, kinds ...junkKind) []piece {
+	image, _ := junkImage()
+	var all []piece
+	for i := range n {
+		p := kinds[i%len(kinds)].make(form, image.Digest, i)
+		p.number = i + 1
+		if len(kinds) > 1 {
+			p.number = i/len(kinds) + 1 // so that each kind has odd and even ones
+		}
+		all = append(all, p)
+	}
+	return all
+}
+
+// aThousand are pieces of junk of every kind, made once.
+var aThousand = map[signing.Form]func() []piece{
+	signing.Bundle: sync.OnceValue(func() []piece { return junkOf(signing.Bundle, 1000, junkKinds...) }),
+	signing.Legacy: sync.OnceValue(func() []piece { return junkOf(signing.Legacy, 1000, junkKinds...) }),
+}
+
+// goodPiece is the one good signature.
+func goodPiece(form signing.Form) piece {
+	image, _ := junkImage()
+	p := signatureOf(form, theJunkKeys().right, image.Digest, 0)
+	p.number = 1_000_001
+	return p
+}
+
+// junkTest is a registry with the image app:v1 and what is filled in.
+type junkTest struct {
+	*shelf
+	reg   *testRegistry
+	image verify.Image
+}
+
+func newJunkTest(t testing.TB) *junkTest {
+	t.Helper()
+	image, b := junkImage()
+	j := &junkTest{shelf: newShelf(), reg: newTestRegistry(t, false)}
+	j.image = verify.Image{Name: j.reg.ref("app:v1"), Target: image}
+	j.putManifest("app", image.MediaType, b, "v1")
+	j.open(j.reg)
+	return j
+}
+
+// verify verifies with the right key and limits.
+func (j *junkTest) verify(t testing.TB, l verify.Limits, config registry.Config, opts ...registry.VerifyOption) (*verify.Result, error) {
+	t.Helper()
+	return newClient(t, config).VerifyImage(t.Context(), j.image, junkVerifier(t, l), opts...)
+}
+
+func junkVerifier(t testing.TB, l verify.Limits) verify.Verifier {
+	t.Helper()
+	return limitedVerifier(t, verify.Policy{InsecureIgnoreTransparencyLog: true, Limits: l}, theJunkKeys().right)
+}
+
+func limitedVerifier(t testing.TB, p verify.Policy, keys ...*ecdsa.PrivateKey) verify.Verifier {
+	t.Helper()
+	for _, key := range keys {
+		p.Keys = append(p.Keys, key.Public())
+	}
+	v, err := verify.New(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// wantAcceptedAmong checks that the image is accepted for the good signature.
+func wantAcceptedAmong(t *testing.T, result *verify.Result, err error) {
+	t.Helper()
+	if err != nil {
+		t.Errorf("not accepted: %v", err)
+		return
+	}
+	last := result.Signatures[len(result.Signatures)-1]
+	if !result.Accepted || last.Err != nil || last.KeyID == "" {
+		t.Errorf("accepted for %+v", last)
+	}
+}
+
+// wantRejectedFor checks that a rejection is one line that says why.
+func wantRejectedFor(t *testing.T, err error, whys ...string) {
+	t.Helper()
+	if err == nil {
+		t.Error("accepted")
+		return
+	}
+	wantFamily(t, err, verify.ErrRejected)
+	text := err.Error()
+	if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }) || len(text) > 2500 {
+		t.Errorf("%d bytes, not one short line: %.300q", len(text), text)
+	}
+	if !slices.ContainsFunc(whys, func(why string) bool { return strings.Contains(text, why) }) {
+		t.Errorf("error does not say %q: %v", whys, err)
+	}
+}
+
+// wantNothingAskedFor checks that what is too large was not fetched.
+func (j *junkTest) wantNothingAskedFor(t *testing.T, pieces []piece) {
+	t.Helper()
+	asked := map[string]bool{}
+	for _, r := range j.reg.recorded() {
+		asked[r[strings.LastIndex(r, "/")+1:]] = true
+	}
+	for _, p := range pieces {
+		if p.data == nil && asked[p.layer.Digest.String()] {
+			t.Errorf("what is said to have %d bytes was asked for", p.layer.Size)
+			return
+		}
+	}
+}
+
+// junkRepositories are where the signatures are, and how a verifier is told.
+var junkRepositories = []struct {
+	name, repo string
+	config     func(*testRegistry) registry.Config
+	opts       func(*testRegistry) []registry.VerifyOption
+}{
+	{"the image's repository", "app", nil, nil},
+	{"the client's repository", "signatures", func(reg *testRegistry) registry.Config {
+		return registry.Config{SignatureRepository: reg.ref("signatures")}
+	}, nil},
+	{"the call's repository", "signatures", nil, func(reg *testRegistry) []registry.VerifyOption {
+		return []registry.VerifyOption{registry.WithSignatureRepository(reg.ref("signatures"))}
+	}},
+}
+
+// TestAThousandJunkSignatures: no more than a thousand others, whatever they are,
+// hide a good signature, wherever in the list it is.
+func TestAThousandJunkSignatures(t *testing.T) {
+	t.Parallel()
+	for _, place := range junkPlaces {
+		for _, in := range junkRepositories {
+			positions := map[string]int{"last": 1000}
+			switch {
+			case in.repo == "app":
+				positions = map[string]int{"first": 0, "in the middle": 500, "last": 1000, "nowhere": -1}
+			case in.opts != nil:
+				positions = map[string]int{"nowhere": -1}
+			}
+			for where, at := range positions {
+				if in.opts != nil && place.name != junkPlaces[0].name && place.name != junkPlaces[6].name {
+					continue // as with the client's repository
+				}
+				t.Run(fmt.Sprintf("%s, %s, the good one %s", place.name, in.name, where), func(t *testing.T) {
+					t.Parallel()
+					j := newJunkTest(t)
+					pieces := aThousand[place.form]()
+					if at >= 0 {
+						pieces = slices.Insert(slices.Clone(pieces), at, goodPiece(place.form))
+					}
+					place.fill(j.shelf, in.repo, j.image.Target, pieces)
+					var config registry.Config
+					if in.config != nil {
+						config = in.config(j.reg)
+					}
+					var opts []registry.VerifyOption
+					if in.opts != nil {
+						opts = in.opts(j.reg)
+					}
+					result, err := j.verify(t, verify.Limits{}, config, opts...)
+					j.wantNothingAskedFor(t, pieces)
+					if at >= 0 {
+						wantAcceptedAmong(t, result, err)
+						return
+					}
+					wantRejectedFor(t, err, "limit exceeded: signature in bytes")
+					wantText(t, err, "and 997 more")
+				})
+			}
+		}
+	}
+}
+
+// TestKindsOfJunk: each kind alone hides no good signature, and is named where
+// there is none.
+func TestKindsOfJunk(t *testing.T) {
+	t.Parallel()
+	for _, place := range junkPlaces {
+		for _, kind := range junkKinds {
+			t.Run(place.name+", "+kind.name, func(t *testing.T) {
+				t.Parallel()
+				pieces := junkOf(place.form, 24, kind)
+				for _, at := range []int{-1, 0, 12, 24} {
+					j := newJunkTest(t)
+					all := pieces
+					if at >= 0 {
+						all = slices.Insert(slices.Clone(pieces), at, goodPiece(place.form))
+					}
+					place.fill(j.shelf, "app", j.image.Target, all)
+					result, err := j.verify(t, verify.Limits{}, registry.Config{})
+					j.wantNothingAskedFor(t, all)
+					if at >= 0 {
+						wantAcceptedAmong(t, result, err)
+						continue
+					}
+					why := kind.ofBundle
+					if place.form == signing.Legacy {
+						why = kind.ofLegacy
+					}
+					wantRejectedFor(t, err, why)
+				}
+			})
+		}
+	}
+}
+
+// otherKey is the junk that cannot be told from a good signature unread.
+var otherKey = junkKinds[2]
+
+// threeThousand are more pieces of junk than are looked at, made once. For most
+// of them nothing can be asked for.
+var threeThousand = map[signing.Form]func() []piece{
+	signing.Bundle: sync.OnceValue(func() []piece { return muchJunk(signing.Bundle) }),
+	signing.Legacy: sync.OnceValue(func() []piece { return muchJunk(signing.Legacy) }),
+}
+
+func muchJunk(form signing.Form) []piece {
+	all := junkOf(form, 100, junkKinds[0])
+	for i := range 2900 {
+		p := newPiece(mediaTypeOf(form), []byte("nameless"), nil)
+		p.number, p.nameless = 1000+i, true
+		all = append(all, p)
+	}
+	return all
+}
+
+// TestMoreJunkThanIsLookedAt: what comes after the limit is not found, and the
+// rejection says that there is more. A policy can have more of it looked at.
+func TestMoreJunkThanIsLookedAt(t *testing.T) {
+	t.Parallel()
+	for _, place := range junkPlaces {
+		t.Run(place.name, func(t *testing.T) {
+			t.Parallel()
+			j := newJunkTest(t)
+			place.fill(j.shelf, "app", j.image.Target, append(slices.Clone(threeThousand[place.form]()), goodPiece(place.form)))
+			result, err := j.verify(t, verify.Limits{}, registry.Config{})
+			wantRejectedFor(t, err, fmt.Sprintf("limit exceeded: %s is larger than %d", place.counted, limits.Candidates))
+			wantLimit(t, result, err)
+			result, err = j.verify(t, verify.Limits{Candidates: 3001}, registry.Config{})
+			wantAcceptedAmong(t, result, err)
+		})
+	}
+}
+
+// wantLimit checks that what kept an image from being accepted is a limit, for
+// errors.Is: that of the verification, or of one of what it has found.
+func wantLimit(t *testing.T, result *verify.Result, err error) {
+	t.Helper()
+	if errors.Is(err, verify.ErrLimit) {
+		return
+	}
+	if result == nil || !slices.ContainsFunc(result.Signatures, func(s verify.Signature) bool { return errors.Is(s.Err, verify.ErrLimit) }) {
+		t.Errorf("error is %v, want the limit", err)
+	}
+}
+
+// TestMoreJunkThanIsLookedAtElsewhere: each place of each repository has limits
+// of its own.
+func TestMoreJunkThanIsLookedAtElsewhere(t *testing.T) {
+	t.Parallel()
+	bundles, tag, layers := junkPlaces[0], junkPlaces[3], junkPlaces[6]
+	for _, test := range []struct {
+		name       string
+		junk, good junkPlace
+		in         string
+	}{
+		{"bundles before layers", bundles, layers, "app"},
+		{"layers before bundles", layers, bundles, "app"},
+		{"a referrers tag before layers", tag, layers, "app"},
+		{"layers before the same of the other repository", layers, layers, "signatures"},
+		{"bundles before the same of the other repository", bundles, bundles, "signatures"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			j := newJunkTest(t)
+			test.junk.fill(j.shelf, "app", j.image.Target, threeThousand[test.junk.form]())
+			test.good.fill(j.shelf, test.in, j.image.Target, []piece{goodPiece(test.good.form)})
+			result, err := j.verify(t, verify.Limits{}, registry.Config{SignatureRepository: j.reg.ref("signatures")})
+			wantAcceptedAmong(t, result, err)
+		})
+	}
+}
+
+// TestFewCandidatesAreAllowed: a policy can have less looked at than is usual.
+func TestFewCandidatesAreAllowed(t *testing.T) {
+	t.Parallel()
+	few := verify.Limits{Candidates: 10}
+	for _, place := range junkPlaces {
+		t.Run(place.name, func(t *testing.T) {
+			t.Parallel()
+			for n, ok := range map[int]bool{0: true, 9: true, 10: false, 20: false} {
+				j := newJunkTest(t)
+				pieces := append(junkOf(place.form, n, otherKey), goodPiece(place.form))
+				place.fill(j.shelf, "app", j.image.Target, pieces)
+				result, err := j.verify(t, few, registry.Config{})
+				if ok {
+					wantAcceptedAmong(t, result, err)
+					continue
+				}
+				wantRejectedFor(t, err, "limit exceeded: "+place.counted+" is larger than 10")
+				wantLimit(t, result, err)
+			}
+		})
+	}
+}
+
+// TestPagesAreCounted: a list of many pages is one of many requests.
+func TestPagesAreCounted(t *testing.T) {
+	t.Parallel()
+	j := newJunkTest(t)
+	place := referrerPages(1)
+	// Attestations that are listed as what they are cost no more than the page.
+	place.fill(j.shelf, "app", j.image.Target, append(junkOf(signing.Bundle, 20, otherKey), goodPiece(signing.Bundle)))
+	for i := range 20 {
+		j.referrers["app"][i].Annotations = map[string]string{"dev.sigstore.bundle.predicateType": "https://slsa.dev/provenance/v1"}
+	}
+	result, err := j.verify(t, verify.Limits{Candidates: 20}, registry.Config{})
+	wantRejectedFor(t, err, "limit exceeded: number of pages of referrers is larger than 20")
+	wantLimit(t, result, err)
+	result, err = j.verify(t, verify.Limits{Candidates: 21}, registry.Config{})
+	wantAcceptedAmong(t, result, err)
+}
+
+// TestMoreCandidatesThanOneListHas: a limit that is raised is raised for one long
+// list as well.
+func TestMoreCandidatesThanOneListHas(t *testing.T) {
+	t.Parallel()
+	const n = 17_000
+	for _, place := range []junkPlace{junkPlaces[0], junkPlaces[3], junkPlaces[6]} {
+		t.Run(place.name, func(t *testing.T) {
+			t.Parallel()
+			j := newJunkTest(t)
+			place.fill(j.shelf, "app", j.image.Target, []piece{goodPiece(place.form)})
+			// Of a size that is not fetched, and yet may be one that is.
+			var junk []ocispec.Descriptor
+			for i := range n {
+				junk = append(junk, ocispec.Descriptor{MediaType: mediaTypeOf(place.form), Digest: digest.FromString(strconv.Itoa(i)), Size: 1 << 40})
+			}
+			switch place.name {
+			case "signature tag":
+				var m ocispec.Manifest
+				if err := json.Unmarshal(j.manifests["app/"+signatureTagOf(j.image.Target)].data, &m); err != nil {
+					t.Fatal(err)
+				}
+				j.putManifest("app", ocispec.MediaTypeImageManifest, manifestOf(nil, "", 0, append(junk, m.Layers...)...), signatureTagOf(j.image.Target))
+			case "bundles, referrers tag":
+				var index ocispec.Index
+				if err := json.Unmarshal(j.manifests["app/"+tagOf(j.image.Target.Digest)].data, &index); err != nil {
+					t.Fatal(err)
+				}
+				j.putManifest("app", ocispec.MediaTypeImageIndex, indexOf(append(junk, index.Manifests...)...), tagOf(j.image.Target.Digest))
+			default:
+				j.referrers["app"] = append(junk, j.referrers["app"]...)
+			}
+			l := verify.Limits{Candidates: n + 1, Manifest: 16 << 20}
+			result, err := j.verify(t, l, registry.Config{})
+			wantAcceptedAmong(t, result, err)
+		})
+	}
+}
+
+// limitTest is something that one policy refuses for its limits, and another,
+// with other limits, accepts.
+type limitTest struct {
+	name string
+	fill func(t *testing.T, j *junkTest)
+	// refused and accepted are the two; one of them is the default.
+	refused, accepted verify.Limits
+	says              string
+	// policy is that of the key, unless it is set.
+	policy verify.Policy
+}
+
+// ofForm fills in a good signature at a place, and changes what is listed.
+func ofForm(place junkPlace, alter func(t *testing.T, j *junkTest)) func(t *testing.T, j *junkTest) {
+	return func(t *testing.T, j *junkTest) {
+		t.Helper()
+		place.fill(j.shelf, "app", j.image.Target, []piece{goodPiece(place.form)})
+		if alter != nil {
+			alter(t, j)
+		}
+	}
+}
+
+// ofPiece fills in one piece.
+func ofPiece(place junkPlace, p piece) func(t *testing.T, j *junkTest) {
+	return func(t *testing.T, j *junkTest) {
+		t.Helper()
+		p.number = 1
+		place.fill(j.shelf, "app", j.image.Target, []piece{p})
+	}
+}
+
+// padded is a document in JSON that has n bytes more.
+func padded(b []byte, n int) []byte {
+	return slices.Concat([]byte(`{"pad":"`), []byte(strings.Repeat("x", n)), []byte(`",`), b[1:])
+}
+
+// padManifest makes a manifest larger by 5 MiB, and lists it with that size.
+func padManifest(names ...func(*junkTest) string) func(t *testing.T, j *junkTest) {
+	return func(t *testing.T, j *junkTest) {
+		t.Helper()
+		for _, name := range names {
+			at := "app/" + name(j)
+			m, ok := j.manifests[at]
+			if !ok {
+				t.Fatalf("nothing at %s", at)
+			}
+			entry := j.putManifest("app", m.mediaType, padded(m.data, 5<<20), name(j))
+			if list := j.referrers["app"]; len(list) == 1 {
+				entry.ArtifactType = list[0].ArtifactType
+				list[0] = entry
+			}
+		}
+	}
+}
+
+func nameOfReferrer(j *junkTest) string     { return j.referrers["app"][0].Digest.String() }
+func nameOfReferrersTag(j *junkTest) string { return tagOf(j.image.Target.Digest) }
+func nameOfSignatures(j *junkTest) string   { return signatureTagOf(j.image.Target) }
+
+// bigBundle is a good bundle of n bytes and more.
+func bigBundle(n int) piece {
+	p := goodPiece(signing.Bundle)
+	return newPiece(junkBundleType, append(slices.Clone(p.data), strings.Repeat(" ", n)...), nil)
+}
+
+func bigPayload(n int) piece {
+	image, _ := junkImage()
+	return legacyOver(theJunkKeys().right, legacyPayload(legacyPayloadType, image.Digest, map[string]string{"pad": strings.Repeat("x", n)}))
+}
+
+func bigAnnotation(n int) piece {
+	p := goodPiece(signing.Legacy)
+	p.layer.Annotations = withAnnotation(p.layer.Annotations, static.ChainAnnotationKey, strings.Repeat(" ", n))
+	return p
+}
+
+// manyBytes are bundles of which each is within the limits, the good one last.
+func manyBytes(t *testing.T, j *junkTest) {
+	t.Helper()
+	var pieces []piece
+	for i := range 60 {
+		p := bigBundle(700 << 10)
+		p.data = append([]byte(strconv.Itoa(i)), p.data...)
+		p = newPiece(junkBundleType, p.data, nil)
+		p.number = 2*i + 1
+		pieces = append(pieces, p)
+	}
+	// The good one is as large: what is left over may be enough for a small one.
+	good := bigBundle(700 << 10)
+	good.number = 1_000_001
+	junkPlaces[0].fill(j.shelf, "app", j.image.Target, append(pieces, good))
+}
+
+var limitTests = []limitTest{
+	{
+		name: "Manifest, signature tag, lowered", fill: ofForm(junkPlaces[6], nil),
+		refused: verify.Limits{Manifest: 300}, says: "manifest in bytes is larger than 300",
+	},
+	{
+		name: "Manifest, signature tag, raised", fill: ofForm(junkPlaces[6], padManifest(nameOfSignatures)),
+		accepted: verify.Limits{Manifest: 8 << 20}, says: "manifest in bytes is larger than 4194304",
+	},
+	{
+		name: "Manifest, referrers tag, lowered", fill: ofForm(junkPlaces[3], nil),
+		refused: verify.Limits{Manifest: 300}, says: "manifest in bytes is larger than 300",
+	},
+	{
+		name: "Manifest, referrers tag, raised", fill: ofForm(junkPlaces[3], padManifest(nameOfReferrersTag)),
+		accepted: verify.Limits{Manifest: 8 << 20}, says: "manifest in bytes is larger than 4194304",
+	},
+	{
+		name: "Manifest, list of referrers, lowered", fill: ofForm(junkPlaces[0], nil),
+		refused: verify.Limits{Manifest: 300}, says: "list of referrers in bytes is larger than 300",
+	},
+	{
+		name: "Manifest, list of referrers, raised", fill: ofForm(junkPlaces[0], func(_ *testing.T, j *junkTest) {
+			j.referrers["app"][0].Annotations = map[string]string{"pad": strings.Repeat("x", 5<<20)}
+		}),
+		accepted: verify.Limits{Manifest: 8 << 20}, says: "list of referrers in bytes is larger than 4194304",
+	},
+	{
+		name: "Manifest, a referrer, lowered", fill: ofForm(junkPlaces[0], nil),
+		refused: verify.Limits{Manifest: 500}, says: "manifest in bytes is larger than 500",
+	},
+	{
+		name: "Manifest, a referrer, raised", fill: ofForm(junkPlaces[0], padManifest(nameOfReferrer)),
+		accepted: verify.Limits{Manifest: 8 << 20}, says: "manifest in bytes is larger than 4194304",
+	},
+	{
+		name: "Payload, lowered", fill: ofForm(junkPlaces[6], nil),
+		refused: verify.Limits{Payload: 50}, says: "signature in bytes is larger than 50",
+	},
+	{
+		name: "Payload, raised", fill: ofPiece(junkPlaces[6], bigPayload(300<<10)),
+		accepted: verify.Limits{Payload: 1 << 20}, says: "signature in bytes is larger than 262144",
+	},
+	{
+		name: "Payload of an artifact, raised", fill: ofPiece(junkPlaces[4], bigPayload(6<<20)),
+		accepted: verify.Limits{Payload: 8 << 20}, says: "signature in bytes is larger than 262144",
+	},
+	{
+		name: "Bundle, lowered", fill: ofForm(junkPlaces[0], nil),
+		refused: verify.Limits{Bundle: 100}, says: "signature in bytes is larger than 100",
+	},
+	{
+		name: "Bundle, raised", fill: ofPiece(junkPlaces[0], bigBundle(6<<20)),
+		accepted: verify.Limits{Bundle: 8 << 20}, says: "signature in bytes is larger than 1048576",
+	},
+	{
+		name: "Bundle, an annotation, lowered", fill: ofForm(junkPlaces[6], nil),
+		refused: verify.Limits{Bundle: 50}, says: "annotation " + static.SignatureAnnotationKey + " in bytes is larger than 50",
+	},
+	{
+		name: "Bundle, an annotation, raised", fill: ofPiece(junkPlaces[6], bigAnnotation(1<<20+1)),
+		accepted: verify.Limits{Bundle: 2 << 20}, says: "annotation " + static.ChainAnnotationKey + " in bytes is larger than 1048576",
+	},
+	{
+		name: "Candidates, lowered", fill: ofPlaces(3),
+		refused: verify.Limits{Candidates: 3}, says: "number of referrers is larger than 3",
+	},
+	{
+		name: "Candidates, raised", fill: ofPlaces(2100),
+		accepted: verify.Limits{Candidates: 2200}, says: "number of referrers is larger than 2048",
+	},
+	{
+		name: "TotalBytes, lowered", fill: ofForm(junkPlaces[0], nil),
+		refused: verify.Limits{TotalBytes: 1000}, says: "signatures of the image in bytes is larger than 1000",
+	},
+	{
+		name: "TotalBytes, signature tag, lowered", fill: ofForm(junkPlaces[6], nil),
+		refused: verify.Limits{TotalBytes: 500}, says: "signatures of the image in bytes is larger than 500",
+	},
+	{
+		name: "TotalBytes, raised", fill: manyBytes,
+		accepted: verify.Limits{TotalBytes: 64 << 20}, says: "signatures of the image in bytes is larger than 33554432",
+	},
+}
+
+// ofPlaces fills in junk before the good signature, which nothing is read for.
+func ofPlaces(n int) func(t *testing.T, j *junkTest) {
+	return func(t *testing.T, j *junkTest) {
+		t.Helper()
+		var junk []ocispec.Descriptor
+		for i := range n {
+			junk = append(junk, ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromString(strconv.Itoa(i))})
+		}
+		ofForm(junkPlaces[0], nil)(t, j)
+		j.referrers["app"] = append(junk, j.referrers["app"]...)
+	}
+}
+
+// TestLimits: each limit of a policy holds, lower or higher than usual.
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	for _, test := range slices.Concat(limitTests, chainTests(t)) {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			j := newJunkTest(t)
+			test.fill(t, j)
+			if test.policy.Identities == nil {
+				test.policy = verify.Policy{InsecureIgnoreTransparencyLog: true}
+				test.policy.Keys = append(test.policy.Keys, theJunkKeys().right.Public())
+			}
+			c := newClient(t, registry.Config{})
+			test.policy.Limits = test.refused
+			result, err := c.VerifyImage(t.Context(), j.image, limitedVerifier(t, test.policy))
+			wantRejectedFor(t, err, "limit exceeded: "+test.says)
+			wantLimit(t, result, err)
+			test.policy.Limits = test.accepted
+			result, err = c.VerifyImage(t.Context(), j.image, limitedVerifier(t, test.policy))
+			if err != nil || !result.Accepted {
+				t.Errorf("not accepted: %v", err)
+			}
+		})
+	}
+}
+
+// golden is an image with one signature that cosign made with an identity.
+type golden struct {
+	image, signatures ocispec.Descriptor
+	imageData         []byte
+	manifest          ocispec.Manifest
+	layer             []byte
+}
+
+func readGolden(t *testing.T, name string) (g golden) {
+	t.Helper()
+	read := func(v any, elements ...string) []byte {
+		b, err := os.ReadFile(filepath.Join(append([]string{"..", "testdata", "golden", name}, elements...)...))
+		if err == nil && v != nil {
+			err = json.Unmarshal(b, v)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	var index ocispec.Index
+	read(&index, "index.json")
+	for _, m := range index.Manifests {
+		if m.Annotations[ocispec.AnnotationRefName] == "image" {
+			g.image = m
+		} else {
+			g.signatures = m
+		}
+	}
+	g.imageData = read(nil, "blobs", "sha256", g.image.Digest.Encoded())
+	read(&g.manifest, "blobs", "sha256", g.signatures.Digest.Encoded())
+	g.layer = read(nil, "blobs", "sha256", g.manifest.Layers[0].Digest.Encoded())
+	return g
+}
+
+// fill puts the golden image in the place of the test's, with one layer.
+func (g golden) fill(j *junkTest, layer piece) {
+	j.image.Target = ocispec.Descriptor{MediaType: g.image.MediaType, Digest: g.image.Digest, Size: g.image.Size}
+	j.putManifest("app", g.image.MediaType, g.imageData)
+	place := junkPlaces[6]
+	if layer.layer.MediaType == junkBundleType {
+		place = junkPlaces[0]
+	}
+	layer.number = 1
+	place.fill(j.shelf, "app", j.image.Target, []piece{layer})
+}
+
+// chainTests are about certificates that come with signatures by identities:
+// those that lead nowhere are no harm, and no use, however many they are.
+func chainTests(t *testing.T) []limitTest {
+	t.Helper()
+	var vectors struct {
+		Vectors []struct {
+			Name     string
+			Identity struct{ Subject, Issuer string }
+		}
+	}
+	b, err := os.ReadFile(filepath.Join("..", "testdata", "golden", "vectors.json"))
+	if err == nil {
+		err = json.Unmarshal(b, &vectors)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots, err := verify.LoadTrustedRoot(filepath.Join("..", "testdata", "golden", "trusted_root.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tests []limitTest
+	for _, v := range vectors.Vectors {
+		policy := verify.Policy{TrustedRoots: roots, Identities: []verify.Identity{{Subject: v.Identity.Subject, Issuer: v.Identity.Issuer}}}
+		var chained func(t *testing.T, n int) func(*testing.T, *junkTest)
+		switch v.Name {
+		case "v2.2.4-legacy-keyless-rekor-v1":
+			chained = func(t *testing.T, n int) func(*testing.T, *junkTest) {
+				g := readGolden(t, v.Name)
+				all := g.manifest.Layers[0].Annotations
+				all[static.ChainAnnotationKey] = strings.Repeat(strings.TrimSpace(all[static.ChainAnnotationKey])+"\n", n-1)
+				return func(_ *testing.T, j *junkTest) { g.fill(j, newPiece(cosigntypes.SimpleSigningMediaType, g.layer, all)) }
+			}
+		case "v2.6.5-bundle-keyless-rekor-v1":
+			chained = func(t *testing.T, n int) func(*testing.T, *junkTest) {
+				g := readGolden(t, v.Name)
+				b := bundleWithChain(t, g.layer, n)
+				return func(_ *testing.T, j *junkTest) { g.fill(j, newPiece(junkBundleType, b, nil)) }
+			}
+		default:
+			continue
+		}
+		tests = append(tests,
+			limitTest{
+				name: "Chain, " + v.Name + ", lowered", fill: chained(t, 2), policy: policy,
+				refused: verify.Limits{Chain: 1}, says: "number of certificates is larger than 1",
+			}, limitTest{
+				name: "Chain, " + v.Name + ", raised", fill: chained(t, 30), policy: policy,
+				accepted: verify.Limits{Chain: 30}, says: "number of certificates is larger than 16",
+			})
+	}
+	if len(tests) != 4 {
+		t.Fatalf("%d tests of chains, want 4", len(tests))
+	}
+	return tests
+}
+
+// bundleWithChain has the certificate of a bundle come with others, to be n.
+func bundleWithChain(t *testing.T, b []byte, n int) []byte {
+	t.Helper()
+	var bundle map[string]any
+	if err := json.Unmarshal(b, &bundle); err != nil {
+		t.Fatal(err)
+	}
+	stranger := map[string]any{"rawBytes": strangeAuthority(t)}
+	material := bundle["verificationMaterial"].(map[string]any)
+	all := []any{material["certificate"]}
+	for len(all) < n {
+		all = append(all, stranger)
+	}
+	delete(material, "certificate")
+	material["x509CertificateChain"] = map[string]any{"certificates": all}
+	return mustJSON(bundle)
+}
+
+// strangeAuthority is the certificate of an authority that another has issued.
+func strangeAuthority(t *testing.T) []byte {
+	t.Helper()
+	keys := theJunkKeys()
+	template := func(name string) *x509.Certificate {
+		return &x509.Certificate{
+			SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: time.Unix(0, 0), NotAfter: time.Now().Add(time.Hour),
+			IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template("a stranger"), template("its authority"), keys.wrong.Public(), keys.right)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
+}
+
+// deadlines notes until when each request may take.
+type deadlines struct {
+	http.RoundTripper
+	mu       sync.Mutex
+	earliest time.Time
+}
+
+func (d *deadlines) RoundTrip(r *http.Request) (*http.Response, error) {
+	d.mu.Lock()
+	if until, _ := r.Context().Deadline(); d.earliest.IsZero() || until.Before(d.earliest) {
+		d.earliest = until
+	}
+	d.mu.Unlock()
+	return d.RoundTripper.RoundTrip(r)
+}
+
+// TestTimeIsLimited: a verification ends by itself, as inconclusive, when a
+// registry never answers; how long it may take is the policy's to say.
+func TestTimeIsLimited(t *testing.T) {
+	t.Parallel()
+	t.Run("lowered", func(t *testing.T) {
+		t.Parallel()
+		for _, opts := range [][]registry.VerifyOption{nil, {registry.WithEverySignature()}} {
+			j := newJunkTest(t)
+			j.reg.onRequest(func(_ http.ResponseWriter, r *http.Request, _ http.Handler) { <-r.Context().Done() })
+			err := returns(t, func() error {
+				_, err := j.verify(t, verify.Limits{Timeout: 10 * time.Millisecond}, registry.Config{}, opts...)
+				return err
+			})
+			wantFamily(t, err, verify.ErrInconclusive)
+			wantText(t, err, "limit exceeded: time of the verification is larger than 10ms")
+			if !errors.Is(err, verify.ErrLimit) {
+				t.Errorf("error is %v, want the limit", err)
+			}
+		}
+	})
+	t.Run("raised", func(t *testing.T) {
+		t.Parallel()
+		for l, reaches := range map[time.Duration]bool{0: false, 24 * time.Hour: true} {
+			j := newJunkTest(t)
+			junkPlaces[0].fill(j.shelf, "app", j.image.Target, []piece{goodPiece(signing.Bundle)})
+			transport := &http.Transport{}
+			t.Cleanup(transport.CloseIdleConnections)
+			noted := &deadlines{RoundTripper: transport}
+			u, err := url.Parse(j.reg.url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			hosts := func(string) ([]docker.RegistryHost, error) {
+				return []docker.RegistryHost{{
+					Client: &http.Client{Transport: noted}, Host: u.Host, Scheme: u.Scheme, Path: "/v2",
+					Capabilities: docker.HostCapabilityPull | docker.HostCapabilityResolve | docker.HostCapabilityReferrers,
+				}}, nil
+			}
+			begin := time.Now()
+			if _, err := j.verify(t, verify.Limits{Timeout: l}, registry.Config{Hosts: hosts}); err != nil {
+				t.Fatal(err)
+			}
+			if got := noted.earliest.After(begin.Add(23 * time.Hour)); got != reaches || noted.earliest.IsZero() {
+				t.Errorf("limit %v: requests may take until %v after %v", l, noted.earliest, begin)
+			}
+		}
+	})
+}
+
+// TestLimitsAreChecked: what is no limit is not taken for none.
+func TestLimitsAreChecked(t *testing.T) {
+	t.Parallel()
+	for name, l := range map[string]verify.Limits{
+		"Manifest": {Manifest: -1}, "Payload": {Payload: -1}, "Bundle": {Bundle: -1}, "Chain": {Chain: -1},
+		"Candidates": {Candidates: -1}, "TotalBytes": {TotalBytes: -1}, "Time": {Timeout: -1},
+	} {
+		key := theJunkKeys().right.Public()
+		policy := verify.Policy{InsecureIgnoreTransparencyLog: true, Limits: l}
+		policy.Keys = append(policy.Keys, key)
+		_, err := verify.New(policy)
+		wantFamily(t, err, verify.ErrMisconfigured)
+		wantText(t, err, "limit "+name)
+	}
+}
+
+// TestMemoryAmongJunk runs alone, since it measures: what was checked is not
+// kept, and what is read is not read many times over.
+func TestMemoryAmongJunk(t *testing.T) {
+	const n, size = 1000, 64 << 10
+	for _, place := range []junkPlace{junkPlaces[0], junkPlaces[6]} {
+		t.Run(place.name, func(t *testing.T) {
+			j := newJunkTest(t)
+			rest := make([]byte, size)
+			good := goodPiece(place.form)
+			var pieces []piece
+			numbers := map[string]int{} // by the paths of the blobs
+			for i := range n {
+				layer := bigJunk(place.form, size, i)
+				pieces = append(pieces, piece{layer: layer, number: 2*i + 1})
+				numbers["/v2/app/blobs/"+layer.Digest.String()] = i
+			}
+			place.fill(j.shelf, "app", j.image.Target, append(pieces, good))
+			var held atomic.Uint64
+			before := heap()
+			j.reg.onRequest(func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
+				if number, ok := numbers[r.URL.Path]; ok {
+					n, _ := fmt.Fprint(w, number)
+					_, _ = w.Write(rest[n:])
+					return
+				}
+				if strings.HasSuffix(r.URL.Path, "/blobs/"+good.layer.Digest.String()) {
+					held.Store(heap()) // the good one is read last
+				}
+				j.ServeHTTP(w, r)
+			})
+			var result *verify.Result
+			var err error
+			total := allocated(func() { result, err = j.verify(t, verify.Limits{TotalBytes: 128 << 20}, registry.Config{}) })
+			wantAcceptedAmong(t, result, err)
+			t.Logf("%d kB allocated and %d kB held, for %d kB", total>>10, (held.Load()-min(held.Load(), before))>>10, n*size>>10)
+			if most := before + 16<<20; held.Load() > most || held.Load() == 0 {
+				t.Errorf("%d bytes are held, want %d at most", held.Load(), most)
+			}
+			if most := uint64(8 * n * size); total > most {
+				t.Errorf("%d bytes were allocated, want %d at most", total, most)
+			}
+		})
+	}
+}
+
+// heap returns what is alive.
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// bigJunkBlock is of what all large junk consists, but for its first bytes.
+func bigJunkBlock(number, size int) []byte {
+	b := make([]byte, size)
+	copy(b, strconv.Itoa(number))
+	return b
+}
+
+func bigJunk(form signing.Form, size, number int) ocispec.Descriptor {
+	desc := ocispec.Descriptor{MediaType: mediaTypeOf(form), Digest: digest.FromBytes(bigJunkBlock(number, size)), Size: int64(size)}
+	desc.Annotations = map[string]string{static.SignatureAnnotationKey: "AAAA", "number": strconv.Itoa(number)}
+	return desc
+}
