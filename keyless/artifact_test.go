@@ -44,11 +44,11 @@ func wantBundle(t *testing.T, policy verify.Policy, b []byte) {
 		if !strings.Contains(string(b), "SHA2_256") && strings.Contains(string(b), "messageSignature") && name == "digest" {
 			continue // The signature is over another digest.
 		}
-		if _, err := verify.VerifyBundle(t.Context(), policy, artifact, b); err != nil {
+		if _, err := verify.Bundle(t.Context(), policy, artifact, b); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := verify.VerifyBundle(t.Context(), policy, verify.Artifact{Content: strings.NewReader("another")}, b); !errors.Is(err, verify.ErrRejected) {
+	if _, err := verify.Bundle(t.Context(), policy, verify.Artifact{Content: strings.NewReader("another")}, b); !errors.Is(err, verify.ErrRejected) {
 		t.Errorf("another artifact: %v", err)
 	}
 }

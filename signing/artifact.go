@@ -18,7 +18,7 @@ import (
 //
 // Each method returns one Sigstore bundle v0.3 in JSON, recorded in transparency
 // logs and by timestamp authorities as image signatures are, and checked as they
-// are before it is returned. It is written nowhere else. verify.VerifyBundle
+// are before it is returned. It is written nowhere else. verify.Bundle
 // verifies it, and so does every other client of Sigstore, such as cosign
 // verify-blob and cosign verify-blob-attestation.
 //

@@ -49,10 +49,10 @@ func TestSignedArtifactsVerify(t *testing.T) {
 					t.Fatal(err)
 				}
 				policy := keyPolicy(signer.PublicKey())
-				if _, err := verify.VerifyBundle(t.Context(), policy, verify.Artifact{Content: strings.NewReader(content)}, b); err != nil {
+				if _, err := verify.Bundle(t.Context(), policy, verify.Artifact{Content: strings.NewReader(content)}, b); err != nil {
 					t.Error(err)
 				}
-				if _, err := verify.VerifyBundle(t.Context(), policy, verify.Artifact{Content: strings.NewReader("other")}, b); !errors.Is(err, verify.ErrRejected) {
+				if _, err := verify.Bundle(t.Context(), policy, verify.Artifact{Content: strings.NewReader("other")}, b); !errors.Is(err, verify.ErrRejected) {
 					t.Errorf("other content: %v", err)
 				}
 			})
@@ -130,11 +130,11 @@ func TestSignedStatementsVerify(t *testing.T) {
 				"digest":  {Digest: digest.FromString(artifact)},
 				"content": {Content: strings.NewReader(artifact)},
 			} {
-				if _, err := verify.VerifyBundle(t.Context(), policy, a, b); err != nil {
+				if _, err := verify.Bundle(t.Context(), policy, a, b); err != nil {
 					t.Errorf("%s: %v", name, err)
 				}
 			}
-			if _, err := verify.VerifyBundle(t.Context(), policy, verify.Artifact{Digest: digest.FromString("other")}, b); !errors.Is(err, verify.ErrRejected) {
+			if _, err := verify.Bundle(t.Context(), policy, verify.Artifact{Digest: digest.FromString("other")}, b); !errors.Is(err, verify.ErrRejected) {
 				t.Errorf("other digest: %v", err)
 			}
 		})
@@ -235,7 +235,7 @@ func TestSignStatementRefuses(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := verify.VerifyBundle(t.Context(), keyPolicy(signer.PublicKey()), verify.Artifact{Digest: digest.FromString("")}, b); err != nil {
+			if _, err := verify.Bundle(t.Context(), keyPolicy(signer.PublicKey()), verify.Artifact{Digest: digest.FromString("")}, b); err != nil {
 				t.Error(err)
 			}
 		})

@@ -251,7 +251,7 @@ func ExampleKeySigner_SignArtifact() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	_, err = verify.VerifyBundle(ctx, verify.Policy{
+	_, err = verify.Bundle(ctx, verify.Policy{
 		Keys: []crypto.PublicKey{signer.PublicKey()}, InsecureIgnoreTransparencyLog: true,
 	}, verify.Artifact{Content: bytes.NewReader(file)}, bundle)
 	fmt.Println(err)

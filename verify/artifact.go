@@ -31,7 +31,7 @@ type Artifact struct {
 	Content io.ReadSeeker
 }
 
-// VerifyBundle checks one Sigstore bundle, of versions 0.1 to 0.3 and in JSON,
+// Bundle checks one Sigstore bundle, of versions 0.1 to 0.3 and in JSON,
 // for an artifact of any kind, with no registry. The bundle holds a message
 // signature over the artifact, or a DSSE envelope with an in-toto statement of
 // which the artifact is a subject. The Claims of what is returned have the
@@ -46,7 +46,7 @@ type Artifact struct {
 // The error is nil only if the bundle satisfies the policy. The signature is not
 // nil when the bundle was checked, also beside an error, which is then its Err
 // with a family.
-func VerifyBundle(ctx context.Context, policy Policy, artifact Artifact, bundle []byte) (*Signature, error) {
+func Bundle(ctx context.Context, policy Policy, artifact Artifact, bundle []byte) (*Signature, error) {
 	const op = "verify bundle"
 	v, err := policy.validate()
 	if err == nil && (v.threshold > 1 || v.repository != nil) {

@@ -46,24 +46,24 @@ func TestVerifyBundleWithAMessageSignature(t *testing.T) {
 			_, o := messageBundle(t, test.sign, file)
 			b := marshal(t, o)
 			policy := policyOf(test.key)
-			s, err := verify.VerifyBundle(t.Context(), policy, ofFile(), b)
+			s, err := verify.Bundle(t.Context(), policy, ofFile(), b)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if s.Err != nil || s.KeyID == "" || s.Form != verify.FormBundle || s.Claims.Statement != nil {
 				t.Errorf("%+v", s)
 			}
-			_, err = verify.VerifyBundle(t.Context(), policy, ofDigest(digest.FromBytes(file)), b)
+			_, err = verify.Bundle(t.Context(), policy, ofDigest(digest.FromBytes(file)), b)
 			if test.digest && err != nil {
 				t.Errorf("by digest: %v", err)
 			} else if !test.digest {
 				wantFamily(t, err, verify.ErrRejected)
 			}
-			_, err = verify.VerifyBundle(t.Context(), policy, verify.Artifact{Content: strings.NewReader("another")}, b)
+			_, err = verify.Bundle(t.Context(), policy, verify.Artifact{Content: strings.NewReader("another")}, b)
 			wantFamily(t, err, verify.ErrRejected)
-			_, err = verify.VerifyBundle(t.Context(), policy, ofDigest(digest.FromString("another")), b)
+			_, err = verify.Bundle(t.Context(), policy, ofDigest(digest.FromString("another")), b)
 			wantFamily(t, err, verify.ErrRejected)
-			_, err = verify.VerifyBundle(t.Context(), policyOf(newEd25519()), ofFile(), b)
+			_, err = verify.Bundle(t.Context(), policyOf(newEd25519()), ofFile(), b)
 			wantFamily(t, err, verify.ErrRejected)
 		})
 	}
@@ -115,7 +115,7 @@ func TestVerifyBundleWithAStatement(t *testing.T) {
 			if strings.Contains(name, "annotation") {
 				policy.Annotations = map[string]string{"env": "prod"}
 			}
-			got, err := verify.VerifyBundle(t.Context(), policy, test.artifact, marshal(t, bundleOf(t, with(key, crypto.SHA256), marshal(t, s))))
+			got, err := verify.Bundle(t.Context(), policy, test.artifact, marshal(t, bundleOf(t, with(key, crypto.SHA256), marshal(t, s))))
 			if test.why != "" {
 				wantFamily(t, err, verify.ErrRejected)
 				if !strings.Contains(err.Error(), test.why) || got == nil || got.Err == nil {
@@ -140,12 +140,12 @@ func TestVerifyBundleByIdentity(t *testing.T) {
 	a := newAttempt(signing.Bundle)
 	b := a.candidate(t).Bundle
 	a.policy.TrustedRoots = a.trust.parsed(t)
-	s, err := verify.VerifyBundle(t.Context(), a.policy, ofDigest(a.image.Target.Digest), b)
+	s, err := verify.Bundle(t.Context(), a.policy, ofDigest(a.image.Target.Digest), b)
 	if err != nil || s.Identity == nil || s.Identity.Subject != theSubject {
 		t.Fatalf("%+v, %v", s, err)
 	}
 	a.policy.Identities[0].Subject = "https://example.com/somebody-else"
-	s, err = verify.VerifyBundle(t.Context(), a.policy, ofDigest(a.image.Target.Digest), b)
+	s, err = verify.Bundle(t.Context(), a.policy, ofDigest(a.image.Target.Digest), b)
 	wantFamily(t, err, verify.ErrRejected)
 	if s == nil || s.Err == nil {
 		t.Errorf("%+v", s)
@@ -179,7 +179,7 @@ func TestVerifyBundleMisconfigured(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, err := verify.VerifyBundle(t.Context(), test.policy, test.artifact, good)
+			s, err := verify.Bundle(t.Context(), test.policy, test.artifact, good)
 			wantFamily(t, err, verify.ErrMisconfigured)
 			if s != nil {
 				t.Errorf("%+v", s)
@@ -188,7 +188,7 @@ func TestVerifyBundleMisconfigured(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	s, err := verify.VerifyBundle(ctx, policy(same), ofFile(), good)
+	s, err := verify.Bundle(ctx, policy(same), ofFile(), good)
 	wantFamily(t, err, verify.ErrInconclusive)
 	if s == nil || s.Err == nil {
 		t.Errorf("%+v, want a signature with an error", s)
@@ -222,7 +222,7 @@ func TestVerifyBundleVersions(t *testing.T) {
 				versioned[k] = v
 			}
 			versioned["mediaType"] = mediaType
-			_, err := verify.VerifyBundle(t.Context(), policyOf(key), ofFile(), marshal(t, versioned))
+			_, err := verify.Bundle(t.Context(), policyOf(key), ofFile(), marshal(t, versioned))
 			if ok && err != nil {
 				t.Error(err)
 			} else if !ok {

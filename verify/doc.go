@@ -8,7 +8,7 @@
 // found for it, and returns a [Result] that lists each candidate with the
 // reason why it passed or failed. It asks no registry: package registry finds
 // the candidates, and its Client.Verify is the one call that most programs want.
-// [VerifyBundle] is for what is no image: files, and attestations of any type.
+// [Bundle] is for what is no image: files, and attestations of any type.
 //
 // # What is checked
 //

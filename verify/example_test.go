@@ -236,7 +236,7 @@ func ExampleError() {
 
 // Verify what others say of an artifact that is no image, with no registry: here
 // the provenance of an npm package, by the digest of its archive.
-func ExampleVerifyBundle() {
+func ExampleBundle() {
 	root, err := verify.LoadTrustedRoot("../testdata/public-good/trusted_root.json")
 	if err != nil {
 		log.Fatal(err)
@@ -245,7 +245,7 @@ func ExampleVerifyBundle() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	signature, err := verify.VerifyBundle(context.Background(), verify.Policy{
+	signature, err := verify.Bundle(context.Background(), verify.Policy{
 		TrustedRoots: root,
 		Identities: []verify.Identity{{
 			Subject: "https://github.com/sigstore/sigstore-js/.github/workflows/release.yml@refs/heads/main",

@@ -86,7 +86,7 @@ type Policy struct {
 	// AllowMessageSignaturesUnsafe accepts bundles with a message signature over
 	// the image's manifest, such as cosign sign-blob makes of a file, as
 	// signatures of the image. They say nothing but the digest: whoever can have
-	// any file signed could have any image accepted. [VerifyBundle] takes them
+	// any file signed could have any image accepted. [Bundle] takes them
 	// without it.
 	AllowMessageSignaturesUnsafe bool
 

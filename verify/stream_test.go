@@ -125,7 +125,7 @@ func TestTimeOfAVerification(t *testing.T) {
 	policy.Limits.Timeout = time.Millisecond
 	v := newStreamVerifier(t, policy)
 	_, err := v.VerifyStream(t.Context(), theImage(), func(yield func(verify.Candidate) bool) {
-		for yield(verify.Candidate{Bundle: []byte("{}")}) { //nolint:revive // until the time is over
+		for yield(verify.Candidate{Bundle: []byte("{}")}) { // until the time is over
 		}
 	})
 	wantFamily(t, err, verify.ErrInconclusive)

@@ -40,7 +40,7 @@ func checkBody(entry *protorekor.TransparencyLogEntry) error {
 		return errors.New("negative index of a log entry")
 	}
 	leaf := rfc6962.DefaultHasher.HashLeaf(entry.GetCanonicalizedBody())
-	if err := proof.VerifyInclusion(rfc6962.DefaultHasher, uint64(entry.GetLogIndex()), size,
+	if err := proof.VerifyInclusion(rfc6962.DefaultHasher, uint64(entry.GetLogIndex()), size, //nolint:gosec // not negative
 		leaf, entry.GetInclusionProof().GetHashes(), root); err != nil {
 		return fmt.Errorf("body of the log entry: %w", err)
 	}

@@ -37,9 +37,10 @@ const (
 	// bundle that verifiers read, with certificate, log entries and timestamps.
 	Statement = Bundle / 2
 
-	// Subjects and SubjectDigests are the most that sigstore-go verifies of a
-	// statement.
-	Subjects       = 1024
+	// Subjects is the most of a statement that sigstore-go verifies.
+	Subjects = 1024
+
+	// SubjectDigests is the most of a subject that it verifies.
 	SubjectDigests = 32
 
 	// Candidates bounds the signatures that are read for one image from one

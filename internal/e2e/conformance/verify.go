@@ -38,7 +38,7 @@ func verifyBundle(ctx context.Context, c command) error {
 		defer file.Close()
 		artifact.Content = file
 	}
-	_, err = verify.VerifyBundle(ctx, policy, artifact, bundle)
+	_, err = verify.Bundle(ctx, policy, artifact, bundle)
 	return err
 }
 
