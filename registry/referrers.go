@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/containerd/containerd/v2/core/remotes"
@@ -202,14 +204,20 @@ func saysNoAPI(resp *http.Response) bool {
 	return true
 }
 
-var linkNext = regexp.MustCompile(`<([^>]*)>\s*;[^,]*\brel="?next"?`)
-
-// nextPage returns the target of the Link header with the relation next (RFC
-// 8288), or nil.
+// nextPage returns the target of the link with the relation next (RFC 8288, section
+// 3), or nil. A header that cannot be read is an error, and not the end of the list.
 func nextPage(base *url.URL, header http.Header) (*url.URL, error) {
 	for _, value := range header.Values("Link") {
-		if m := linkNext.FindStringSubmatch(value); m != nil {
-			link, err := url.Parse(m[1])
+		for rest := strings.TrimLeft(value, ", \t"); rest != ""; rest = strings.TrimLeft(rest, ", \t") {
+			var target string
+			var isNext, ok bool
+			if target, isNext, rest, ok = cutLink(rest); !ok {
+				return nil, fmt.Errorf("%w: link to the next page of referrers", errContent)
+			}
+			if !isNext {
+				continue
+			}
+			link, err := url.Parse(target)
 			if err != nil {
 				return nil, fmt.Errorf("%w: link to the next page of referrers", errContent)
 			}
@@ -217,4 +225,32 @@ func nextPage(base *url.URL, header http.Header) (*url.URL, error) {
 		}
 	}
 	return nil, nil
+}
+
+// linkParameter is a parameter of a link, whose value may be a quoted string.
+var linkParameter = regexp.MustCompile(`^\s*;\s*([^\s;,="]+)\s*(?:=\s*("(?:[^"\\]|\\.)*"|[^\s;,"]*))?`)
+
+// cutLink takes the first link, with its parameters, from the value of a header.
+func cutLink(value string) (target string, isNext bool, rest string, ok bool) {
+	if value[0] != '<' {
+		return "", false, "", false
+	}
+	if target, rest, ok = strings.Cut(value[1:], ">"); !ok {
+		return "", false, "", false
+	}
+	for {
+		m := linkParameter.FindStringSubmatch(rest)
+		if m == nil {
+			break
+		}
+		rest = rest[len(m[0]):]
+		if strings.EqualFold(m[1], "rel") {
+			isNext = slices.ContainsFunc(strings.Fields(strings.Trim(m[2], `"`)), func(relation string) bool {
+				return strings.EqualFold(relation, "next")
+			})
+		}
+	}
+	rest = strings.TrimLeft(strings.TrimLeft(rest, " \t"), ";")
+	rest = strings.TrimLeft(rest, " \t")
+	return target, isNext, rest, rest == "" || rest[0] == ','
 }

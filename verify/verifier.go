@@ -261,6 +261,9 @@ func (v *validated) recovered(s Signature, check func() (finding, Claims, error)
 		}
 	}()
 	found, claims, err := check()
+	if err != nil {
+		err = fault.Printable(err) // it may quote what a registry sent
+	}
 	checked = s
 	checked.KeyID, checked.Identity, checked.Timestamps, checked.Claims, checked.Err = found.key.id, found.signer, found.timestamps, claims, err
 	return checked, found.by()

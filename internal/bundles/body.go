@@ -21,8 +21,8 @@ import (
 // is, and who reads the body would be misled. The checkpoint is verified elsewhere.
 func CheckBodies(b *protobundle.Bundle) error {
 	for _, entry := range b.GetVerificationMaterial().GetTlogEntries() {
-		// That of hashedrekord alone, of which the log has no other kind.
-		if kind := entry.GetKindVersion(); kind.GetKind() == "hashedrekord" && kind.GetVersion() == "0.0.2" {
+		// Of this version, Rekor v1 has intoto alone, and v2 nothing else.
+		if kind := entry.GetKindVersion(); kind.GetVersion() == "0.0.2" && kind.GetKind() != "intoto" {
 			if err := checkBody(entry); err != nil {
 				return err
 			}
