@@ -47,7 +47,7 @@ func ParseSigningConfig(b []byte) (*SigningConfig, error) { return parseSigningC
 func parseSigningConfig(name string, b []byte) (_ *SigningConfig, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = fault.New(verify.ErrMisconfigured, opSigningConfig, name, "", fmt.Errorf("not well formed: %.256v", r))
+			err = fault.New(verify.ErrMisconfigured, opSigningConfig, name, "", fault.Printable(fmt.Errorf("not well formed: %.256v", r)))
 		}
 	}()
 	if len(b) > limits.TrustedRoot {
@@ -58,11 +58,11 @@ func parseSigningConfig(name string, b []byte) (_ *SigningConfig, err error) {
 		err = checkSelectors(message)
 	}
 	if err != nil {
-		return nil, fault.New(verify.ErrMisconfigured, opSigningConfig, name, "", err)
+		return nil, fault.New(verify.ErrMisconfigured, opSigningConfig, name, "", fault.Printable(err))
 	}
 	config, err := root.NewSigningConfigFromProtobuf(message)
 	if err != nil {
-		return nil, fault.New(verify.ErrMisconfigured, opSigningConfig, name, "", err)
+		return nil, fault.New(verify.ErrMisconfigured, opSigningConfig, name, "", fault.Printable(err))
 	}
 	return &SigningConfig{config}, nil
 }
