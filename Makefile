@@ -40,13 +40,13 @@ demo-keyless: ## the same without keys, by an identity; builds the services of S
 	$(GO) run ./examples/demo keyless
 
 .PHONY: test
-test: ## all tests of the library and the examples, under the race detector (7 min, 2 min)
+test: ## all tests of the library and the examples, under the race detector (12 min, 7 min)
 	@[[ -n "$(RACE)" ]] || echo "No C compiler, or CGO_ENABLED=0: testing without the race detector."
-	CGO_ENABLED=$(CGO) $(GO) test $(RACE) -timeout 15m $(TESTFLAGS) ./...
+	CGO_ENABLED=$(CGO) $(GO) test $(RACE) -timeout 30m $(TESTFLAGS) ./...
 
 .PHONY: cover
 cover: TESTFLAGS += -covermode=atomic -coverpkg=./signing,./verify,./keyless,./registry -coverprofile=coverage.out
-cover: test ## the same tests; then the coverage of signing, verify, keyless and registry, and coverage.html (7 min, 3 min)
+cover: test ## the same tests; then the coverage of signing, verify, keyless and registry, and coverage.html (12 min, 7 min)
 	$(GO) tool cover -html=coverage.out -o coverage.html
 	@awk -f .ci/coverage.awk coverage.out
 
