@@ -199,17 +199,9 @@ func (v *verification) check(ctx context.Context, image verify.Image, candidates
 	all := slices.Collect(candidates)
 	if ctx.Err() != nil {
 		// They are not all that there are.
-		return nil, ended(ctx)
+		return nil, fault.Ended(ctx)
 	}
 	return v.verifier.Verify(ctx, image, all)
-}
-
-// ended is why ctx has ended, with the error of the context itself in the chain.
-func ended(ctx context.Context) error {
-	if cause := context.Cause(ctx); !errors.Is(cause, ctx.Err()) {
-		return fmt.Errorf("%w: %w", ctx.Err(), cause)
-	}
-	return ctx.Err()
 }
 
 // repositories are where signatures of what is in a repository are looked for.

@@ -85,7 +85,7 @@ func Bundle(ctx context.Context, policy Policy, artifact Artifact, bundle []byte
 	})
 	switch {
 	case ctx.Err() != nil:
-		s.Err = ended(ctx)
+		s.Err = fault.Ended(ctx)
 		return &s, fault.New(ErrInconclusive, op, "", "", s.Err)
 	case s.Err != nil:
 		return &s, fault.New(ErrRejected, op, "", "", fault.Printable(s.Err))

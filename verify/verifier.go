@@ -192,7 +192,7 @@ func (v *validated) verify(ctx context.Context, image Image, candidates iter.Seq
 		return result, nil
 	case ctx.Err() != nil:
 		result.Accepted = false
-		return result, fault.New(ErrInconclusive, opVerify, image.String(), "signatures", ended(ctx))
+		return result, fault.New(ErrInconclusive, opVerify, image.String(), "signatures", fault.Ended(ctx))
 	case unknown != nil:
 		return result, unknown
 	default:
@@ -202,14 +202,6 @@ func (v *validated) verify(ctx context.Context, image Image, candidates iter.Seq
 
 func (v *validated) withTime(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, v.limits.Timeout, limits.Exceeded("time of the verification", v.limits.Timeout))
-}
-
-// ended is why ctx has ended, with the error of the context itself in the chain.
-func ended(ctx context.Context) error {
-	if cause := context.Cause(ctx); !errors.Is(cause, ctx.Err()) {
-		return fmt.Errorf("%w: %w", ctx.Err(), cause)
-	}
-	return ctx.Err()
 }
 
 // unknownOf returns what could not be found out about a candidate, as opposed to

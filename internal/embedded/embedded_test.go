@@ -8,12 +8,10 @@ import (
 	"context"
 	"errors"
 	"io"
-	"io/fs"
 	"log"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -100,23 +98,6 @@ func TestImagesOutliveTheClient(t *testing.T) {
 	}
 	if _, err := c.ImageService().Get(namespaces.WithNamespace(ctx, "other"), image.Name); !errdefs.IsNotFound(err) {
 		t.Errorf("another namespace: %v, want not found", err)
-	}
-}
-
-func TestDirectoryIsPrivate(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("file modes do not apply")
-	}
-	root := filepath.Join(t.TempDir(), "new", "store")
-	open(t, root)
-	for name, want := range map[string]fs.FileMode{root: 0o700, filepath.Join(root, "meta.db"): 0o600} {
-		info, err := os.Stat(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := info.Mode().Perm(); got != want {
-			t.Errorf("%s has mode %o, want %o", name, got, want)
-		}
 	}
 }
 

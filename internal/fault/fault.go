@@ -9,6 +9,7 @@ package fault
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -93,4 +94,12 @@ func New(kind error, op, subject, stage string, err error) *Error {
 		kind = ErrInconclusive
 	}
 	return &Error{Op: op, Stage: stage, Subject: subject, Kind: kind, Err: err}
+}
+
+// Ended is why ctx has ended, with the error of the context itself in the chain.
+func Ended(ctx context.Context) error {
+	if cause := context.Cause(ctx); !errors.Is(cause, ctx.Err()) {
+		return fmt.Errorf("%w: %w", ctx.Err(), cause)
+	}
+	return ctx.Err()
 }
