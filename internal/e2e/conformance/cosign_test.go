@@ -4,14 +4,13 @@
 package main
 
 import (
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/cosignkit/cosignkit/internal/e2e/release"
 	"github.com/cosignkit/cosignkit/signing"
 )
 
@@ -24,17 +23,13 @@ var releases = map[string]string{"v2.6.5": "v2", "v3.1.3": "v3"}
 // fails.
 func cosign(t *testing.T, version string, arguments ...string) {
 	t.Helper()
-	dir := filepath.Join(cache, "tools", "cosign-"+version)
-	if _, err := os.Stat(filepath.Join(dir, "cosign")); err != nil {
-		build := exec.CommandContext(t.Context(), "go", "install", "-trimpath", "-ldflags=-s -w",
-			"github.com/sigstore/cosign/"+releases[version]+"/cmd/cosign@"+version)
-		build.Env = append(os.Environ(), "GOBIN="+dir, "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off")
-		if output, err := build.CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, output)
-		}
+	command := release.Command{Module: "github.com/sigstore/cosign/" + releases[version], Version: version, Package: "cmd/cosign"}
+	program, err := command.Build(t.Context(), cache)
+	if err != nil {
+		t.Fatal(err)
 	}
 	home := t.TempDir()
-	got := start(t, home, filepath.Join(dir, "cosign"), []string{
+	got := start(t, home, program, []string{
 		"HOME=" + home, "TUF_ROOT=" + home, "COSIGN_PASSWORD=" + passphrase, "COSIGN_YES=true", "HTTPS_PROXY=http://127.0.0.1:1",
 	}, arguments...)
 	if got.code != 0 {

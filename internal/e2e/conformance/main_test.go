@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cosignkit/cosignkit/internal/e2e/release"
 	"github.com/cosignkit/cosignkit/internal/sigstack"
 )
 
@@ -44,7 +45,7 @@ func runTests(m *testing.M) (code int, err error) {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if cache, err = cacheDir(); err != nil {
+	if cache, err = release.CacheDir(); err != nil {
 		return 0, err
 	}
 	program, err := sigstack.Build(context.Background(), filepath.Join(cache, "tools"))
@@ -56,14 +57,6 @@ func runTests(m *testing.M) (code int, err error) {
 	}
 	defer func() { err = errors.Join(err, stack.Stop()) }()
 	return m.Run(), nil
-}
-
-func cacheDir() (string, error) {
-	if dir := os.Getenv("COSIGNKIT_CACHE"); dir != "" {
-		return filepath.Abs(dir)
-	}
-	dir, err := os.UserCacheDir()
-	return filepath.Join(dir, "cosignkit"), err
 }
 
 // outcome is what a run of the client came to.
