@@ -4,6 +4,7 @@
 package bundles
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -56,7 +57,13 @@ func Statement(s Subject) (sign.Content, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &sign.DSSEData{Data: data, PayloadType: types.IntotoPayloadType}, nil
+	// protojson puts spaces where the build of the program has them. What is
+	// signed should be the same from every build.
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, data); err != nil {
+		return nil, err
+	}
+	return &sign.DSSEData{Data: compact.Bytes(), PayloadType: types.IntotoPayloadType}, nil
 }
 
 // CheckStatement returns an error for what is not an in-toto statement v1 in
