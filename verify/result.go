@@ -33,6 +33,11 @@ type Result struct {
 	// when Accepted: Image.Target, or an index that contains it.
 	Matched ocispec.Descriptor
 
+	// Unverified is nil for an image that was verified. Otherwise the image is
+	// accepted although it was not: a rule of a policy file accepts anything, or
+	// does no more than warn. It says why.
+	Unverified error
+
 	// Signatures has one entry for each candidate that was checked, good or bad, in
 	// that order. A verification that ends as soon as the image is acceptable
 	// checks them as they arrive, so that which there are beside those that were
@@ -74,6 +79,9 @@ type Signature struct {
 	Timestamps []Timestamp
 	// Claims are what was signed.
 	Claims Claims
+	// Candidate is what was checked, as it was found, of a signature that passed:
+	// to keep it, see registry.KeepSignatures, or to show it elsewhere.
+	Candidate Candidate
 }
 
 // Timestamp is a time that an authority vouches for.

@@ -120,6 +120,15 @@ func (o Origin) String() string {
 	return fmt.Sprintf("%s %s layer %d", place, o.Manifest, o.Layer)
 }
 
+// RepositoryVerifier is what a Verifier may be as well, to say in which
+// repository the signatures of an image are, beside the image's own. It goes
+// before registry.Config.SignatureRepository, and registry.WithSignatureRepository
+// goes before it. ok is false for an image of which it has nothing to say. image
+// is a normalized name without tag or digest.
+type RepositoryVerifier interface {
+	SignatureRepository(image string) (repository string, ok bool)
+}
+
 // New returns a Verifier for policy. A policy that cannot be honoured in full
 // is misconfigured.
 func New(policy Policy) (Verifier, error) {
