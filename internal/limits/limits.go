@@ -163,6 +163,27 @@ const (
 	// candidate.
 	Keys = 128
 
+	// Services bounds the services of one Compose project. Generated projects are
+	// seen with a few hundred.
+	Services = 4096
+
+	// ParallelImages is how many images of a Compose project are worked on at
+	// once. Each takes a few requests at a time, and registries throttle by client.
+	ParallelImages = 8
+
+	// ComposeFile bounds a Compose file, and ComposeFiles those of one project,
+	// that are read to tell in which line a field is.
+	ComposeFile  = 1 << 20
+	ComposeFiles = 64
+
+	// ComposeDepth bounds the aliases, merged mappings and extended services that
+	// are followed to find a field, and ComposeNodes all that is looked at for that.
+	ComposeDepth = 16
+	ComposeNodes = 1 << 22
+
+	// Problems bounds those that are listed of one project. Nobody reads more.
+	Problems = 256
+
 	// TagSettle is how long a writer of a shared tag waits before it reads the
 	// tag back, to see whether another writer replaced its work. It must
 	// exceed the time that another writer takes between reading and writing
