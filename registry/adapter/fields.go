@@ -90,10 +90,10 @@ func (e FieldErrors) Error() string {
 // every field is in the error, which is misconfigured and has [FieldErrors]: a
 // wrong type, a name that is no field's, with the nearest that is, a field
 // without its provider, a provider without what it needs, fields that exclude
-// each other, an empty value, a file that does not exist. So is a name
-// outside of the prefix that is all but one of a field. Relative paths are
-// resolved against dir; references with a scheme, such as env://NAME, are left
-// as they are.
+// each other, an empty value. So is a name outside of the prefix that is one of a
+// field but for a typo. Relative paths are resolved against dir, and references
+// with a scheme, such as env://NAME, are left as they are; whether files exist is
+// [Fields.CheckFiles]'s.
 //
 // A provider that is none turns off what the other fields ask for, so that an
 // override file can; they are then not looked at, but for their names. Fields of
@@ -302,25 +302,49 @@ func hasScheme(s string) bool {
 // path returns the path of a file, in full where dir is.
 func (p *fieldParser) path(field, want string) string {
 	s := p.text(field, want)
-	if s == "" {
-		return ""
+	if s == "" || filepath.IsAbs(s) {
+		return s
 	}
-	name := s
-	if !filepath.IsAbs(name) {
-		name = filepath.Join(p.dir, name)
+	return filepath.Join(p.dir, s)
+}
+
+// CheckFiles returns a problem for each file that the fields name and that is not
+// there: of those for signing, for verifying or for both. A host that pulls has no
+// private key, so only what a command reads is looked for. It is nil if there is
+// no problem.
+func (f Fields) CheckFiles(service string, signing, verifying bool) FieldErrors {
+	var problems FieldErrors
+	check := func(field, path, want string) {
+		if path == "" || hasScheme(path) {
+			return
+		}
+		info, err := os.Stat(path)
+		found := quote(path)
+		switch {
+		case err == nil && info.Mode().IsRegular():
+			return
+		case err == nil:
+			found += ", which is not a regular file"
+		case errors.Is(err, fs.ErrNotExist):
+			found += ", which does not exist"
+		default:
+			found += ", which cannot be read"
+		}
+		problems = append(problems, FieldError{Service: service, Field: field, Found: found, Want: want})
 	}
-	info, err := os.Stat(name)
+	if verifying {
+		check(fieldPublicKey, f.Verify.CosignKey, "the file of a public key")
+	}
+	if signing {
+		check(fieldPrivateKey, f.Sign.CosignKey, "the file of a private key")
+	}
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		p.problem(field, quote(s)+", which does not exist in "+quote(filepath.Dir(name)), want)
-	case err != nil:
-		p.problem(field, quote(s)+", which cannot be read", want)
-	case !info.Mode().IsRegular():
-		p.problem(field, quote(s)+", which is not a regular file", want)
-	default:
-		return name
+	case verifying && f.Verify.TrustedRoot != "":
+		check(fieldTrustedRoot, f.Verify.TrustedRoot, "the file of a trusted root in JSON")
+	case signing:
+		check(fieldTrustedRoot, f.Sign.TrustedRoot, "the file of a trusted root in JSON")
 	}
-	return ""
+	return problems
 }
 
 func (p *fieldParser) regexp(field, want string) string {

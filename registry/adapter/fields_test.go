@@ -259,14 +259,6 @@ func TestParseFieldsRefuses(t *testing.T) {
 			with(without(keyless, "x-nerdctl-cosign-certificate-identity"), "x-nerdctl-cosign-certificate-identity-regexp", "(("),
 			[]string{`x-nerdctl-cosign-certificate-identity-regexp: found "((", which does not compile, want a regular expression for the subject of a certificate`},
 		},
-		"a key that does not exist": {
-			with(verifying, "x-nerdctl-cosign-public-key", "keys/missing.pub"),
-			[]string{`x-nerdctl-cosign-public-key: found "keys/missing.pub", which does not exist in ` + quoted(filepath.Join(dir, "keys")) + `, want a public key, as a path or a reference such as env://NAME`},
-		},
-		"a key that is a directory": {
-			with(signs, "x-nerdctl-cosign-private-key", "keys"),
-			[]string{`x-nerdctl-cosign-private-key: found "keys", which is not a regular file, want a private key, as a path or a reference such as env://NAME`},
-		},
 		"an empty key, which is not an identity": {
 			with(signs, "x-nerdctl-cosign-private-key", ""),
 			[]string{"x-nerdctl-cosign-private-key: found an empty value, such as that of a variable that is not set, want a private key, as a path or a reference such as env://NAME"},
@@ -303,10 +295,6 @@ func TestParseFieldsRefuses(t *testing.T) {
 			with(verifying, "x-nerdctl-cosign-annotations", map[string]any{"env": ""}),
 			[]string{`x-nerdctl-cosign-annotations: found an empty name or value: "env", want a mapping of names to strings`},
 		},
-		"a trusted root that does not exist": {
-			with(verifying, "x-nerdctl-cosign-trusted-root", "trusted.json"),
-			[]string{`x-nerdctl-cosign-trusted-root: found "trusted.json", which does not exist in ` + quoted(dir) + `, want the path of a trusted root in JSON`},
-		},
 		"all at once, in order": {
 			map[string]any{
 				"x-nerdctl-sign": "x", "x-nerdctl-verify": 7, "x-nerdctl-verfiy": "cosign", "x-nerdctl-cosign-private-key": nil,
@@ -339,6 +327,48 @@ func TestParseFieldsRefuses(t *testing.T) {
 }
 
 func quoted(s string) string { return `"` + s + `"` }
+
+func TestCheckFiles(t *testing.T) {
+	t.Parallel()
+	dir := projectDir(t)
+	fields, err := adapter.ParseFields("web", map[string]any{
+		"x-nerdctl-sign": "cosign", "x-nerdctl-cosign-private-key": "keys",
+		"x-nerdctl-verify": "cosign", "x-nerdctl-cosign-public-key": "missing.pub",
+		"x-nerdctl-cosign-trusted-root": "missing.json",
+	}, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := "service web: x-nerdctl-cosign-private-key: found " + quoted(filepath.Join(dir, "keys")) + ", which is not a regular file, want the file of a private key"
+	pub := "service web: x-nerdctl-cosign-public-key: found " + quoted(filepath.Join(dir, "missing.pub")) + ", which does not exist, want the file of a public key"
+	root := "service web: x-nerdctl-cosign-trusted-root: found " + quoted(filepath.Join(dir, "missing.json")) + ", which does not exist, want the file of a trusted root in JSON"
+	for name, c := range map[string]struct {
+		signing, verifying bool
+		want               []string
+	}{
+		"what only signs needs no public key":     {true, false, []string{key, root}},
+		"what only verifies needs no private key": {false, true, []string{pub, root}},
+		"what does both tells of a file once":     {true, true, []string{pub, key, root}},
+		"what does neither needs no file":         {false, false, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := fields.CheckFiles("web", c.signing, c.verifying)
+			if want := strings.Join(c.want, "\n"); got.Error() != want || len(got) != len(c.want) {
+				t.Errorf("got\n%v\nwant\n%s", got, want)
+			}
+		})
+	}
+	for name, fields := range map[string]adapter.Fields{
+		"files that are there":      {Sign: adapter.SignOptions{Provider: "cosign", CosignKey: filepath.Join(dir, "cosign.key")}},
+		"references with a scheme":  {Sign: adapter.SignOptions{Provider: "cosign", CosignKey: "env://KEY"}},
+		"an identity needs no file": {Sign: adapter.SignOptions{Provider: "cosign"}},
+	} {
+		if problems := fields.CheckFiles("web", true, true); problems != nil {
+			t.Errorf("%s: %v", name, problems)
+		}
+	}
+}
 
 func TestParseFieldsRepeatsNoSecretAndNoControlCharacter(t *testing.T) {
 	t.Parallel()
