@@ -104,6 +104,9 @@ const (
 	SourceReferrersTag Source = "referrers tag"
 	// SourceSignatureTag is the manifest under the tag sha256-<hex>.sig.
 	SourceSignatureTag Source = "signature tag"
+	// SourceContentStore is what is kept beside the image in containerd's
+	// content store.
+	SourceContentStore Source = "content store"
 )
 
 func (o Origin) String() string {
@@ -238,7 +241,7 @@ func (v *validated) verifyOne(ctx context.Context, image Image, c Candidate, mat
 	default:
 		s.Form = FormLegacy
 	}
-	return v.recovered(s, func() (found finding, claims Claims, err error) {
+	s, by = v.recovered(s, func() (found finding, claims Claims, err error) {
 		if s.Form == FormBundle {
 			found, claims, err = v.verifyImageBundle(ctx, image, c.Bundle, material)
 		} else {
@@ -249,6 +252,10 @@ func (v *validated) verifyOne(ctx context.Context, image Image, c Candidate, mat
 		}
 		return found, claims, err
 	})
+	if s.Err == nil {
+		s.Candidate = c
+	}
+	return s, by
 }
 
 // recovered completes s with what check finds. The packages that check calls

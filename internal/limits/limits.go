@@ -69,6 +69,11 @@ const (
 	// nested ones included. Official images have about twenty.
 	IndexManifests = 512
 
+	// KeptSignatures bounds the signatures that are kept beside one image in a
+	// content store: as many of the largest as one verification reads. Policies
+	// ask for one, or a few.
+	KeptSignatures = TotalBytes / Bundle
+
 	// Annotations bounds the annotations of one signature, wanted or found.
 	Annotations = 256
 
@@ -189,6 +194,10 @@ const (
 	// exceed the time that another writer takes between reading and writing
 	// the tag.
 	TagSettle = 250 * time.Millisecond
+
+	// PinAttempts bounds how often a record of an image is created and, where it
+	// is there already, replaced, while others create and delete it.
+	PinAttempts = 16
 
 	// TagAttempts bounds how often a writer of a shared tag merges and writes
 	// again before it gives up.
