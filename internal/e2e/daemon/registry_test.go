@@ -10,15 +10,18 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 
 	ggcr "github.com/google/go-containerregistry/pkg/registry"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // testRegistry is a registry on loopback that remembers what it was asked.
 type testRegistry struct {
 	address string
+	handler http.Handler
 
 	mu       sync.Mutex
 	requests []string // method and path
@@ -28,8 +31,7 @@ type testRegistry struct {
 func newRegistry(t *testing.T, opts ...ggcr.Option) *testRegistry {
 	t.Helper()
 	opts = append([]ggcr.Option{ggcr.Logger(log.New(io.Discard, "", 0)), ggcr.WithReferrersSupport(true)}, opts...)
-	handler := ggcr.New(opts...)
-	r := &testRegistry{}
+	r := &testRegistry{handler: ggcr.New(opts...)}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		r.mu.Lock()
 		r.requests = append(r.requests, request.Method+" "+request.URL.Path)
@@ -38,7 +40,7 @@ func newRegistry(t *testing.T, opts ...ggcr.Option) *testRegistry {
 		if before != nil {
 			before(request)
 		}
-		handler.ServeHTTP(w, request)
+		r.handler.ServeHTTP(w, request)
 	}))
 	t.Cleanup(server.Close)
 	r.address = server.Listener.Addr().String()
@@ -59,4 +61,21 @@ func (r *testRegistry) asked() []string {
 	requests := r.requests
 	r.requests = nil
 	return requests
+}
+
+// tag has the registry call what it has under digest by the tag of ref, and
+// tells nobody.
+func (r *testRegistry) tag(t *testing.T, ref string, target ocispec.Descriptor) {
+	t.Helper()
+	repository, tag, _ := strings.Cut(strings.TrimPrefix(ref, r.address+"/"), ":")
+	manifests := "/v2/" + repository + "/manifests/"
+	got := httptest.NewRecorder()
+	r.handler.ServeHTTP(got, httptest.NewRequest(http.MethodGet, manifests+target.Digest.String(), nil))
+	put := httptest.NewRequest(http.MethodPut, manifests+tag, got.Body)
+	put.Header.Set("Content-Type", target.MediaType)
+	done := httptest.NewRecorder()
+	r.handler.ServeHTTP(done, put)
+	if got.Code != http.StatusOK || done.Code != http.StatusCreated {
+		t.Errorf("tag %s: status %d, %d", ref, got.Code, done.Code)
+	}
 }
