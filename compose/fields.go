@@ -18,9 +18,11 @@ import (
 )
 
 const (
-	prefix      = adapter.FieldPrefix
-	fieldSign   = prefix + "sign"
-	fieldVerify = prefix + "verify"
+	prefix          = adapter.FieldPrefix
+	fieldSign       = prefix + "sign"
+	fieldVerify     = prefix + "verify"
+	fieldPrivateKey = prefix + "cosign-private-key"
+	fieldPublicKey  = prefix + "cosign-public-key"
 )
 
 func signs(f adapter.Fields) bool    { return f.Sign.Provider == adapter.Cosign }
@@ -54,6 +56,14 @@ func (p *problems) addFields(service string, err error) {
 	for _, e := range list {
 		p.add(Problem{Service: service, Field: e.Field, Err: expected(e.Found, e.Want)})
 	}
+}
+
+// missing are the files that are not there of those that the plan needs.
+func missing(f adapter.Fields, push, dependency bool) error {
+	if list := f.CheckFiles("", push && !dependency, !push); len(list) > 0 {
+		return list
+	}
+	return nil
 }
 
 // addNotation refuses a provider that is somebody else's.

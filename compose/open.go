@@ -14,8 +14,9 @@ import (
 
 // verifiers opens what each policy needs, once.
 func (p *Plan) verifiers(ctx context.Context) (map[string]verify.Verifier, error) {
-	opened, err := openEach(p, fieldVerify, func(s Service) (string, bool) {
-		return keyOf(s.Fields.Verify), verifies(s.Fields)
+	opened, err := openEach(p, func(s Service) (wanted, bool) {
+		o := s.Fields.Verify
+		return wanted{keyOf(o), o.CosignKey, fieldVerify, fieldPublicKey}, verifies(s.Fields)
 	}, func(f adapter.Fields) (*adapter.Verification, error) {
 		return p.config.Adapter.Verification(ctx, f.Verify)
 	})
@@ -29,8 +30,9 @@ func (p *Plan) verifiers(ctx context.Context) (map[string]verify.Verifier, error
 // signers opens the key of each service that is pushed, or gets a certificate. The
 // adapter opens a key once, and shares one identity among all who sign with it.
 func (p *Plan) signers(ctx context.Context) (map[string]signing.Signer, error) {
-	opened, err := openEach(p, fieldSign, func(s Service) (string, bool) {
-		return keyOf(s.Fields.Sign), signs(s.Fields) && !s.Dependency
+	opened, err := openEach(p, func(s Service) (wanted, bool) {
+		o := s.Fields.Sign
+		return wanted{keyOf(o), o.CosignKey, fieldSign, fieldPrivateKey}, signs(s.Fields) && !s.Dependency
 	}, func(f adapter.Fields) (*adapter.Signing, error) {
 		return p.config.Adapter.Signing(ctx, f.Sign)
 	})
@@ -41,27 +43,35 @@ func (p *Plan) signers(ctx context.Context) (map[string]signing.Signer, error) {
 	return signers, err
 }
 
-// openEach opens what is asked for, once for each key, and finds what is wrong for
+// wanted is what a service wants opened: its options, the key among them, and the
+// fields that have both.
+type wanted struct{ options, key, provider, keyField string }
+
+// openEach opens what is asked for, once for all that want the same, and finds what is wrong for
 // every service.
-func openEach[T any](p *Plan, field string, wanted func(Service) (key string, ok bool), open func(adapter.Fields) (T, error)) (map[string]T, error) {
+func openEach[T any](p *Plan, want func(Service) (w wanted, ok bool), open func(adapter.Fields) (T, error)) (map[string]T, error) {
 	opened, failed := map[string]T{}, map[string]error{}
 	found := &problems{files: newSources(p.project)}
 	for _, s := range p.services {
-		key, ok := wanted(s)
+		w, ok := want(s)
 		if !ok {
 			continue
 		}
-		_, done := opened[key]
-		if !done && failed[key] == nil {
+		_, done := opened[w.options]
+		if !done && failed[w.options] == nil {
 			what, err := open(s.Fields)
 			if err != nil {
-				failed[key] = err
+				failed[w.options] = err
 			} else {
-				opened[key] = what
+				opened[w.options] = what
 			}
 		}
-		if failed[key] != nil {
-			found.add(Problem{Service: s.Name, Field: field, Err: failed[key]})
+		if failed[w.options] != nil {
+			field := w.provider
+			if w.key != "" {
+				field = w.keyField
+			}
+			found.add(Problem{Service: s.Name, Field: field, Err: failed[w.options]})
 		}
 	}
 	return opened, found.err(p.project.Name)

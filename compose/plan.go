@@ -193,6 +193,7 @@ func (p *Plan) add(name string, fields adapter.Fields, dependency bool, found *p
 	if len(uses) == 0 && (signs(fields) || verifies(fields)) {
 		found.add(Problem{Service: name, Field: "image", Err: expected("none", "an image to sign or verify")})
 	}
+	found.addFields(name, missing(fields, p.config.Push, dependency))
 	for _, u := range uses {
 		u.fields = fields
 		u.dependency = dependency

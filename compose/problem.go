@@ -55,11 +55,15 @@ func Problems(err error) []*Problem {
 	return nil
 }
 
-// problemList is the cause of an error, a line for each problem.
+// problemList is the cause of an error: a line for each problem, after one with
+// their number where they are several.
 type problemList []*Problem
 
 func (l problemList) Error() string {
-	lines := make([]string, 0, len(l))
+	if len(l) == 1 {
+		return l[0].Error()
+	}
+	lines := []string{fmt.Sprintf("%d problems", len(l))}
 	for _, p := range l {
 		lines = append(lines, p.Error())
 	}

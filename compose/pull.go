@@ -140,12 +140,17 @@ func (r resolved) Resolve(_ context.Context, ref string) (string, ocispec.Descri
 	return ref, r.target, nil
 }
 
+var errNoResolver = errors.New("no resolver")
+
 // PullWith pulls into the image store of cd, where it keeps the signatures too, see
 // registry.KeepSignatures. The options are those of containerd's client.Pull, such
 // as containerd.WithPullUnpack; a resolver among them is not used.
 func PullWith(cd *containerd.Client, opts ...containerd.RemoteOpt) Mover {
 	return func(ctx context.Context, image Image) (ocispec.Descriptor, error) {
 		name, err := reference.ParseNormalizedNamed(image.Ref)
+		if err == nil && image.Resolver == nil {
+			err = errNoResolver
+		}
 		if err != nil {
 			return ocispec.Descriptor{}, fault.New(verify.ErrMisconfigured, "pull", fault.OneLine(image.Ref), "reference", err)
 		}

@@ -150,6 +150,9 @@ func (t *signedPush) signed(pushed ocispec.Descriptor) error {
 // options are those of containerd's client.Push; a resolver among them is not used.
 func PushWith(cd *containerd.Client, opts ...containerd.RemoteOpt) Mover {
 	return func(ctx context.Context, image Image) (ocispec.Descriptor, error) {
+		if image.Resolver == nil {
+			return ocispec.Descriptor{}, fault.New(verify.ErrMisconfigured, "push", fault.OneLine(image.Ref), "", errNoResolver)
+		}
 		record, err := cd.ImageService().Get(ctx, image.Ref)
 		if errdefs.IsNotFound(err) {
 			return ocispec.Descriptor{}, fault.New(verify.ErrMisconfigured, "push", fault.OneLine(image.Ref), "", errors.New("not in the image store"))
