@@ -8,10 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/compose-spec/compose-go/v2/consts"
 	"github.com/compose-spec/compose-go/v2/types"
 
 	"github.com/cosignkit/cosignkit/registry/adapter"
@@ -100,6 +102,12 @@ func strayed(v reflect.Value, path []string, found *problems) {
 			if strings.HasPrefix(key.String(), prefix) {
 				found.add(misplaced(inside))
 			}
+			// Of environment and labels, compose-go makes extensions this one value.
+			if key.String() == consts.Extensions {
+				for _, name := range fieldName.FindAllString(textOf(v.MapIndex(key)), -1) {
+					found.add(misplaced(append(slices.Clone(path), name)))
+				}
+			}
 			if v.Type() != reflect.TypeFor[types.Extensions]() {
 				strayed(v.MapIndex(key), inside, found)
 			}
@@ -120,6 +128,18 @@ func strayed(v reflect.Value, path []string, found *problems) {
 			strayed(v.Field(i), inside, found)
 		}
 	}
+}
+
+var fieldName = regexp.MustCompile(regexp.QuoteMeta(prefix) + `[a-z-]+`)
+
+func textOf(v reflect.Value) string {
+	if v.Kind() == reflect.Pointer {
+		v = v.Elem()
+	}
+	if v.Kind() != reflect.String {
+		return ""
+	}
+	return v.String()
 }
 
 func misplaced(path []string) Problem {

@@ -89,10 +89,14 @@ func (r *Result) Project() (*types.Project, error) {
 		for _, o := range byService[name] {
 			if o.Use == "" {
 				s.Image, s.Build, s.PullPolicy = o.Pinned(), nil, types.PullPolicyMissing
-				// Hooks without an image of their own have the service's.
+				// Hooks have the service's image, and when to pull, unless they say another.
 				for i := range s.PreStart {
-					if s.PreStart[i].Image == own {
-						s.PreStart[i].Image = o.Pinned()
+					hook := &s.PreStart[i]
+					if hook.Image == own {
+						hook.Image = o.Pinned()
+					}
+					if hook.PullPolicy != "" {
+						hook.PullPolicy = types.PullPolicyMissing
 					}
 				}
 			}
