@@ -41,13 +41,14 @@ func newSources(project *types.Project) *sources {
 // one that has the field counts, as it does for compose-go.
 func (s *sources) find(service, field string) (file string, line int) {
 	var path []string
+	shortest := 1
 	if service != "" {
-		path = []string{"services", service}
+		path, shortest = []string{"services", service}, 2
 	}
 	if field != "" {
 		path = append(path, strings.Split(field, ".")...)
 	}
-	for ; len(path) > 0; path = path[:len(path)-1] {
+	for ; len(path) >= shortest; path = path[:len(path)-1] {
 		for i := len(s.files) - 1; i >= 0; i-- {
 			if file, line := s.lookup(source{s.files[i], s.dir}, path, limits.ComposeDepth); line > 0 {
 				return s.relative(file), line

@@ -61,7 +61,7 @@ var budget = map[string]struct{ packages, modules int }{
 	// By the clients of Buildkite and SPIFFE.
 	"keyless/ambient": {565, 111},
 	"registry":        {640, 121},
-	"compose":         {0, 0},
+	"compose":         {660, 128},
 }
 
 // platform is the one that the numbers are for, wherever the test runs.
