@@ -20,7 +20,7 @@ type summary struct {
 	Project  string           `json:"project"`
 	Services []serviceOutcome `json:"services"`
 
-	push bool
+	push, failed bool
 }
 
 type serviceOutcome struct {
@@ -45,7 +45,7 @@ func newSummary(project string, push bool, result *compose.Result) summary {
 			Signatures: len(o.Signatures),
 		}
 		if o.Err != nil {
-			row.Error = o.Err.Error()
+			row.Error, s.failed = o.Err.Error(), true
 		}
 		if o.Verification != nil && o.Verification.Unverified == nil && o.Err == nil {
 			row.Verified = true
@@ -68,7 +68,7 @@ func (s summary) text() (lines []string) {
 		if digest == "" {
 			digest = "-"
 		}
-		lines = append(lines, fmt.Sprintf("%-*s  %-*s  %-71s  %s", service, row.name(), image, row.Image, digest, row.state(s.push)))
+		lines = append(lines, fmt.Sprintf("%-*s  %-*s  %-71s  %s", service, row.name(), image, row.Image, digest, row.state(s.push, s.failed)))
 	}
 	return lines
 }
@@ -80,12 +80,14 @@ func (r serviceOutcome) name() string {
 	return r.Service + " " + r.Use
 }
 
-func (r serviceOutcome) state(push bool) string {
+func (r serviceOutcome) state(push, failed bool) string {
 	switch {
-	case r.Error != "":
+	case r.Error != "" || failed && !r.Verified && r.Digest == "":
 		return "not done"
-	case push && r.Signatures > 0:
-		return fmt.Sprintf("signed, %d", r.Signatures)
+	case push && r.Signatures == 1:
+		return "signed"
+	case push && r.Signatures > 1:
+		return fmt.Sprintf("signed, %d signatures", r.Signatures)
 	case push:
 		return "not signed"
 	case r.Verified:
