@@ -29,6 +29,10 @@ const (
 	// Error bounds the text of an error that a registry is asked to explain.
 	Error = 64 << 10
 
+	// Reason bounds what an image verifier tells containerd, which shows it in a
+	// message of its own, and the kubelet in an event of 1 KiB.
+	Reason = 1000
+
 	// Payload bounds one simple signing payload: a few hundred bytes plus the
 	// signer's annotations.
 	Payload = 256 << 10
