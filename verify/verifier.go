@@ -120,15 +120,6 @@ func (o Origin) String() string {
 	return fmt.Sprintf("%s %s layer %d", place, o.Manifest, o.Layer)
 }
 
-// RepositoryVerifier is what a Verifier may be as well, to say in which
-// repository the signatures of an image are, beside the image's own. It goes
-// before registry.Config.SignatureRepository, and registry.WithSignatureRepository
-// goes before it. ok is false for an image of which it has nothing to say. image
-// is a normalized name without tag or digest.
-type RepositoryVerifier interface {
-	SignatureRepository(image string) (repository string, ok bool)
-}
-
 // New returns a Verifier for policy. A policy that cannot be honoured in full
 // is misconfigured.
 func New(policy Policy) (Verifier, error) {
@@ -164,7 +155,7 @@ func (v *validated) verify(ctx context.Context, image Image, candidates iter.Seq
 	if err := validDigest(image.Target.Digest); err != nil {
 		return nil, fault.New(ErrMisconfigured, opVerify, image.Name, "image", err)
 	}
-	if v.repository != nil {
+	if v.repository != nil || v.reference != nil {
 		if _, err := repositoryName(image.Name); err != nil {
 			return nil, fault.New(ErrMisconfigured, opVerify, "", "image", err)
 		}
@@ -238,7 +229,7 @@ func (v *validated) verifyOne(ctx context.Context, image Image, c Candidate, mat
 	default:
 		s.Form = FormLegacy
 	}
-	return v.recovered(s, func() (found finding, claims Claims, err error) {
+	s, by = v.recovered(s, func() (found finding, claims Claims, err error) {
 		if s.Form == FormBundle {
 			found, claims, err = v.verifyImageBundle(ctx, image, c.Bundle, material)
 		} else {
@@ -249,6 +240,10 @@ func (v *validated) verifyOne(ctx context.Context, image Image, c Candidate, mat
 		}
 		return found, claims, err
 	})
+	if s.Err == nil {
+		s.Candidate = c
+	}
+	return s, by
 }
 
 // recovered completes s with what check finds. The packages that check calls
