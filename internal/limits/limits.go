@@ -97,6 +97,9 @@ const (
 	// certificates or keys. Sigstore's own root is under 16 KiB.
 	TrustedRoot = 1 << 20
 
+	// PolicyFile bounds a policy file. One with a thousand scopes is about 100 KiB.
+	PolicyFile = 1 << 20
+
 	// TUFRefresh is how long the state of a TUF repository is used before a
 	// newer one is looked for. Sigstore's timestamp metadata lives for a week.
 	TUFRefresh = 24 * time.Hour
