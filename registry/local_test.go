@@ -665,4 +665,3 @@ func TestConcurrentKeepersAndStarts(t *testing.T) {
 		}
 	}
 }
-
