@@ -5,7 +5,6 @@ package adapter_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -162,8 +161,8 @@ func TestWhatCanFailWithoutARegistryFailsBefore(t *testing.T) {
 		verify *adapter.VerifyOptions
 		want   string
 	}{
-		"an unknown provider to sign":         {sign: &adapter.SignOptions{Provider: "notary"}, want: `unknown provider "notary", want cosign or none`},
-		"an unknown provider to verify":       {verify: &adapter.VerifyOptions{Provider: "Cosign"}, want: `unknown provider "Cosign", want cosign or none`},
+		"an unknown provider to sign":         {sign: &adapter.SignOptions{Provider: "notary"}, want: `unknown provider "notary", want cosign, none`},
+		"an unknown provider to verify":       {verify: &adapter.VerifyOptions{Provider: "Cosign"}, want: `unknown provider "Cosign", want cosign, none`},
 		"a provider that others have":         {verify: &adapter.VerifyOptions{Provider: "notation"}, want: `unknown provider "notation"`},
 		"a private key and no provider":       {sign: &adapter.SignOptions{Provider: "none", CosignKey: b.key}, want: "without the provider cosign these do nothing: cosign-key"},
 		"a public key and no provider":        {verify: &adapter.VerifyOptions{CosignKey: b.pub}, want: "without the provider cosign these do nothing: cosign-key"},
@@ -245,7 +244,7 @@ func TestNone(t *testing.T) {
 				t.Errorf("%s: got %+v and %v", ref, verified, err)
 				continue
 			}
-			if err := errors.Join(verified.Check(b.image("x")), verified.Record(b.ctx, b.cd.Client)); err != nil {
+			if err := verified.Record(b.ctx, b.cd.Client, b.image("x")); err != nil {
 				t.Error(err)
 			}
 		}
@@ -262,6 +261,24 @@ func TestNone(t *testing.T) {
 	if requests := b.taken(); len(requests) > 0 {
 		t.Errorf("requests: %q", requests)
 	}
+}
+
+// What the tool has another provider for is left to it, key and all.
+func TestOtherProviders(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	a := b.adapterOf(adapter.Config{OtherProviders: []string{"notation"}})
+	s, err := a.Signing(b.ctx, adapter.SignOptions{Provider: "notation", CosignKey: "x"})
+	if err != nil || s.Enabled() {
+		t.Errorf("enabled, or %v", err)
+	}
+	v, err := a.Verification(b.ctx, adapter.VerifyOptions{Provider: "notation"})
+	if err != nil || v.Enabled() {
+		t.Errorf("enabled, or %v", err)
+	}
+	_, err = a.Signing(b.ctx, adapter.SignOptions{Provider: "notary"})
+	wantFamily(t, err, verify.ErrMisconfigured)
+	wantText(t, err, `unknown provider "notary", want cosign, notation, none`)
 }
 
 func TestWhatIsNoReferenceOfARegistryIsRefused(t *testing.T) {
@@ -374,11 +391,11 @@ func TestRecord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantFamily(t, verified.Check(other), verify.ErrRejected)
-	if err := verified.Check(image); err != nil {
-		t.Error(err)
+	wantFamily(t, verified.Record(b.ctx, b.cd.Client, other), verify.ErrRejected)
+	if got := b.recorded(ref).Digest; got != other.Digest {
+		t.Errorf("%s is %s after a refusal, want it as it was", ref, got)
 	}
-	if err := verified.Record(b.ctx, b.cd.Client); err != nil {
+	if err := verified.Record(b.ctx, b.cd.Client, image); err != nil {
 		t.Fatal(err)
 	}
 	if got := b.recorded(ref).Digest; got != image.Digest {
@@ -407,7 +424,7 @@ func TestRecordRefusesWhatTheStoreDoesNotHave(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantFamily(t, verified.Record(elsewhere.ctx, elsewhere.cd.Client), verify.ErrMisconfigured)
+	wantFamily(t, verified.Record(elsewhere.ctx, elsewhere.cd.Client, *verified.Target), verify.ErrMisconfigured)
 	if got := elsewhere.recorded(b.ref("app:v1")); got.Digest != "" {
 		t.Errorf("recorded as %s", got.Digest)
 	}

@@ -43,10 +43,7 @@ type Signing struct {
 // returns a Signing that does not sign.
 func (a *Adapter) Signing(ctx context.Context, o SignOptions) (*Signing, error) {
 	s := &Signing{adapter: a, done: map[string]bool{}}
-	on, err := enabled(o.Provider)
-	if err == nil && !on {
-		err = o.useless()
-	}
+	on, err := a.enabled(o.Provider, o.useless)
 	if err != nil {
 		return nil, misconfigured(opSigning, "", err)
 	}
