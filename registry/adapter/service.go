@@ -4,10 +4,6 @@
 package adapter
 
 import (
-	"context"
-
-	containerd "github.com/containerd/containerd/v2/client"
-
 	"github.com/cosignkit/cosignkit/internal/fault"
 	"github.com/cosignkit/cosignkit/verify"
 )
@@ -55,26 +51,4 @@ func (s Service) VerifyFlags() ([]string, error) {
 func (s Service) VerifyOptions() (VerifyOptions, error) {
 	f, err := s.fields(false, true)
 	return f.Verify, err
-}
-
-// Signing is [Adapter.Signing] of an adapter for one command.
-func (c Config) Signing(ctx context.Context, o SignOptions) (*Signing, error) {
-	a, err := New(c)
-	if err != nil {
-		return nil, err
-	}
-	return a.Signing(ctx, o)
-}
-
-// Ensure is [Verification.Ensure] of an adapter for one command.
-func (c Config) Ensure(ctx context.Context, cd *containerd.Client, ref, pull string, o VerifyOptions) (*Verified, error) {
-	a, err := New(c)
-	if err != nil {
-		return nil, err
-	}
-	v, err := a.Verification(ctx, o)
-	if err != nil {
-		return nil, err
-	}
-	return v.Ensure(ctx, cd, ref, pull)
 }
