@@ -172,6 +172,8 @@ func TestWhatCanFailWithoutARegistryFailsBefore(t *testing.T) {
 		"a key of a service that is not here": {sign: &adapter.SignOptions{Provider: "cosign", CosignKey: "nokms://key"}, want: "nokms"},
 		"a wrong passphrase":                  {env: []string{"COSIGN_PASSWORD=wrong"}, sign: &adapter.SignOptions{Provider: "cosign", CosignKey: b.key}, want: "wrong passphrase"},
 		"an empty passphrase":                 {env: []string{"COSIGN_PASSWORD="}, sign: &adapter.SignOptions{Provider: "cosign", CosignKey: b.key}, want: "wrong passphrase"},
+		"a key in the place of its path":      {sign: &adapter.SignOptions{Provider: "cosign", CosignKey: privateKey}, want: "this is a key"},
+		"a key in the place of its path, too": {verify: &adapter.VerifyOptions{Provider: "cosign", CosignKey: privateKey}, want: "this is a key"},
 		"an unknown form":                     {sign: &adapter.SignOptions{Provider: "cosign", CosignKey: b.key, Format: "dsse"}, want: `unknown signature format "dsse"`},
 		"too many annotations":                {sign: &adapter.SignOptions{Provider: "cosign", CosignKey: b.key, Annotations: many(300)}, want: "annotations"},
 		"an identity without a record":        {sign: &adapter.SignOptions{Provider: "cosign"}, want: "COSIGN_TLOG_UPLOAD=false needs a key"},
@@ -198,6 +200,9 @@ func TestWhatCanFailWithoutARegistryFailsBefore(t *testing.T) {
 			}
 			wantFamily(t, err, verify.ErrMisconfigured)
 			wantText(t, err, c.want)
+			if text := err.Error(); strings.Contains(text, "SECRET") || strings.Contains(text, passphrase) {
+				t.Errorf("a secret is in %q", text)
+			}
 		})
 	}
 	t.Cleanup(func() { // after the subtests

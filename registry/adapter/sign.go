@@ -50,7 +50,7 @@ func (a *Adapter) Signing(ctx context.Context, o SignOptions) (*Signing, error) 
 	if !on {
 		return s, nil
 	}
-	if err := a.checkClient(); err != nil {
+	if err := a.checkClient(opSigning); err != nil {
 		return nil, err
 	}
 	s.signer, err = a.signer(ctx, o)
@@ -66,10 +66,10 @@ func (a *Adapter) Signing(ctx context.Context, o SignOptions) (*Signing, error) 
 }
 
 // checkClient reports what New left for those who need it.
-func (a *Adapter) checkClient() error {
+func (a *Adapter) checkClient(op string) error {
 	_, err := a.client("")
 	if err != nil {
-		return fault.New(verify.ErrMisconfigured, opSigning, "COSIGN_REPOSITORY", "", err)
+		return fault.New(verify.ErrMisconfigured, op, "COSIGN_REPOSITORY", "", err)
 	}
 	return nil
 }

@@ -32,7 +32,7 @@ func (a *Adapter) Verification(_ context.Context, o VerifyOptions) (*Verificatio
 	if !on {
 		return v, nil
 	}
-	if err := a.checkClient(); err != nil {
+	if err := a.checkClient(opVerification); err != nil {
 		return nil, err
 	}
 	policy, err := a.policy(o)

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package signutil stands in for nerdctl's pkg/signutil.
+//
+//nolint:gosec // a level of slog's is from -4 to 8
 package signutil
 
 import (
