@@ -199,7 +199,7 @@ func (h *host) push(name string, signers ...crypto.Signer) ocispec.Descriptor {
 		if err != nil {
 			h.Fatal(err)
 		}
-		if _, err := client.SignImage(h.Context(), verify.Image{Name: h.registry + "/" + name, Target: desc}, signer); err != nil {
+		if _, err := client.SignImage(h.Context(), verify.Image{Name: h.registry + "/" + name, Target: desc}, signer, registry.WithForm(signing.Both)); err != nil {
 			h.Fatal(err)
 		}
 	}
@@ -387,6 +387,44 @@ func TestCredentials(t *testing.T) {
 			t.Errorf("%s: %v, %s", text, ok, got)
 		}
 	}
+}
+
+// The registry is found as containerd finds it.
+func TestHostsOfContainerd(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	signed := h.push("team/app:v1", h.key)
+	h.write("config.yaml", "policy: policy.yaml\ntimeout: 50s\nhostsDirs: [hosts]\n")
+	h.write("policy.yaml", strings.ReplaceAll(h.policy("key.pub"), h.registry, "registry.example"))
+	if err := os.MkdirAll(h.path("hosts/registry.example"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	want := func(ok bool, text string) {
+		t.Helper()
+		if got, reason := ask(t, h.verifier, "registry.example/team/app:v1", signed); got != ok || !strings.Contains(reason, text) {
+			t.Errorf("allowed is %v, want %v with %q: %s", got, ok, text, reason)
+		}
+	}
+	h.write("hosts/registry.example/hosts.toml", fmt.Sprintf("server = \"http://%[1]s\"\n[host.\"http://%[1]s\"]\n", h.registry))
+	want(true, "signed by key")
+	h.write("hosts/registry.example/hosts.toml", "server = [")
+	want(false, "(exit code 2)")
+}
+
+func TestPolicyOfContainers(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	signed := h.push("team/app:v1", h.key)
+	unsigned := h.push("team/unsigned:v1")
+	elsewhere := h.push("elsewhere/app:v1", h.key)
+	h.write("config.yaml", "containersPolicy: policy.json\ntimeout: 50s\n")
+	h.write("policy.json", fmt.Sprintf(`{"default": [{"type": "reject"}], "transports": {"docker": {"%s/team": [
+		{"type": "sigstoreSigned", "keyPath": %q, "signedIdentity": {"type": "matchRepository"}}]}}}`, h.registry, h.path("key.pub")))
+	h.want("team/app:v1", signed, true, "signed by key")
+	h.want("team/unsigned:v1", unsigned, false, "no signatures found")
+	h.want("elsewhere/app:v1", elsewhere, false, "(exit code 1)")
+	h.write("policy.json", `{"default": [{"type": "reject"}, {"type": "nonsense"}]}`)
+	h.want("team/app:v1", signed, false, "(exit code")
 }
 
 func TestRegistryThatDoesNotAnswer(t *testing.T) {
