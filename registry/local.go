@@ -58,35 +58,40 @@ func (c *Client) VerifyLocalImage(ctx context.Context, cd *containerd.Client, im
 }
 
 func (c *Client) verifyStored(ctx context.Context, cd *containerd.Client, name reference.Named, target ocispec.Descriptor, verifier verify.Verifier, o verifyOptions) (*verify.Result, error) {
+	target = ocispec.Descriptor{MediaType: target.MediaType, Digest: target.Digest, Size: target.Size}
 	kept := source{resolver: storeResolver{cd.ImageService(), cd.ContentStore()}}
-	v, within, cancel, err := c.newVerification(ctx, kept, name, verifier, o)
+	v, limited, cancel, err := c.newVerification(ctx, kept, verify.Image{Name: name.String(), Target: target}, name, verifier, o)
 	if err != nil {
 		return nil, fault.New(verify.ErrMisconfigured, opVerify, name.String(), "", err)
 	}
 	defer cancel()
-	target = ocispec.Descriptor{MediaType: target.MediaType, Digest: target.Digest, Size: target.Size}
-	if o.offline {
-		v.beside = []source{{}}
-	}
-	if o.offline || !o.everySigner {
-		result, err := v.verify(within, target)
-		if err == nil || o.offline || !mayHelp(within, err, o) {
-			return result, present(err)
+	result, err := v.selection.Decide(ctx, v.image(target), func() (*verify.Result, error) {
+		if o.offline {
+			v.beside = []source{{}}
+			return v.verify(limited, target)
 		}
-		c.log.DebugContext(ctx, "not acceptable by the signatures that are kept; asking the registry", "image", name.String(), "error", err)
+		if !o.everySigner {
+			if result, err := v.verify(limited, target); err == nil || !v.mayHelp(limited, err) {
+				return result, err
+			}
+		}
+		v.source, v.beside, v.indexes = c.pullSource(), []source{kept}, &budget{limits: v.limits}
+		result, err := v.verify(limited, target)
+		if err == nil {
+			c.keep(ctx, cd, result)
+		}
+		return result, err
+	})
+	if err != nil {
+		return result, presentError{err}
 	}
-	v.source, v.beside, v.indexes = c.pullSource(), []source{kept}, &budget{limits: v.limits}
-	result, err := v.verify(within, target)
-	if err == nil {
-		c.keep(ctx, cd, result)
-	}
-	return result, present(err)
+	return result, nil
 }
 
 // mayHelp reports whether another place may have what err is the lack of.
-func mayHelp(ctx context.Context, err error, o verifyOptions) bool {
+func (v *verification) mayHelp(ctx context.Context, err error) bool {
 	// The name of an index may stand for something else in the store.
-	return ctx.Err() == nil && (!errors.Is(err, verify.ErrMisconfigured) || o.index != "")
+	return ctx.Err() == nil && (!errors.Is(err, verify.ErrMisconfigured) || v.options.index != "")
 }
 
 // keep keeps the signatures of an image that is acceptable without. A failure
@@ -97,15 +102,8 @@ func (c *Client) keep(ctx context.Context, cd *containerd.Client, result *verify
 	}
 }
 
-// present keeps what a registry does not have from looking like an image that is to
-// be pulled.
-func present(err error) error {
-	if err == nil {
-		return nil
-	}
-	return presentError{err}
-}
-
+// presentError keeps what a registry does not have from looking like an image that is
+// to be pulled.
 type presentError struct{ error }
 
 func (e presentError) Is(target error) bool {

@@ -69,59 +69,80 @@ func checkImage(image verify.Image, o verifyOptions) (reference.Named, error) {
 
 func (c *Client) resolveAndVerify(ctx context.Context, src source, name reference.Named, verifier verify.Verifier, o verifyOptions) (result *verify.Result, err error) {
 	defer o.tell(&result, &err)
-	v, ctx, cancel, err := c.newVerification(ctx, src, name, verifier, o)
+	v, limited, cancel, err := c.newVerification(ctx, src, verify.Image{Name: name.String()}, name, verifier, o)
 	if err != nil {
 		return nil, fault.New(verify.ErrMisconfigured, opVerify, name.String(), "", err)
 	}
 	defer cancel()
-	target, err := src.resolve(ctx, name)
+	target, err := src.resolve(limited, name)
 	if err != nil {
 		return nil, fault.New(kindOf(err), opVerify, name.String(), "resolve", err)
 	}
-	return v.verify(ctx, target)
+	return v.decide(ctx, limited, target)
 }
 
 func (c *Client) verifyTarget(ctx context.Context, src source, name reference.Named, target ocispec.Descriptor, verifier verify.Verifier, o verifyOptions) (result *verify.Result, err error) {
 	defer o.tell(&result, &err)
-	v, ctx, cancel, err := c.newVerification(ctx, src, name, verifier, o)
+	v, limited, cancel, err := c.newVerification(ctx, src, verify.Image{Name: name.String(), Target: target}, name, verifier, o)
 	if err != nil {
 		return nil, fault.New(verify.ErrMisconfigured, opVerify, name.String(), "", err)
 	}
 	defer cancel()
-	return v.verify(ctx, target)
+	return v.decide(ctx, limited, target)
 }
 
 // newVerification returns the context that the verification is to be made in. The
 // verifier has its limit of time as well; this one bounds all that is read.
-func (c *Client) newVerification(ctx context.Context, src source, name reference.Named, verifier verify.Verifier, o verifyOptions) (*verification, context.Context, context.CancelFunc, error) {
+func (c *Client) newVerification(ctx context.Context, src source, image verify.Image, name reference.Named, verifier verify.Verifier, o verifyOptions) (*verification, context.Context, context.CancelFunc, error) {
 	if verifier == nil {
 		return nil, nil, nil, errNoVerifier
 	}
 	if err := o.check(src); err != nil {
 		return nil, nil, nil, err
 	}
-	elsewhere, err := c.signatureRepository(o.repository)
+	selection, err := selectionOf(ctx, verifier, image)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	elsewhere, err := c.signatureRepository(o.repository, selection.SignatureRepository)
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("signature repository: %w", err)
 	}
 	l := verify.Limits{}
-	if limited, ok := verifier.(verify.LimitedVerifier); ok {
+	if limited, ok := selection.Verifier.(verify.LimitedVerifier); ok {
 		l = limited.Limits()
 	}
 	l = l.WithDefaults()
 	ctx, cancel := context.WithTimeoutCause(ctx, l.Timeout, limits.Exceeded("time of the verification", l.Timeout))
 	return &verification{
-		source: src, name: name, verifier: verifier, options: o, elsewhere: elsewhere,
+		source: src, name: name, selection: selection, options: o, elsewhere: elsewhere,
 		limits: l, indexes: &budget{limits: l},
 	}, c.ownContext(ctx, max(l.Manifest, l.Payload, l.Bundle)), cancel, nil
 }
 
-// signatureRepository returns the repository of the call, or else of the client,
-// or nil.
-func (c *Client) signatureRepository(ofCall *string) (reference.Named, error) {
+// selectionOf asks a verifier that has different rules for different images.
+func selectionOf(ctx context.Context, verifier verify.Verifier, image verify.Image) (verify.Selection, error) {
+	selector, ok := verifier.(verify.Selector)
+	if !ok {
+		return verify.Selection{Verifier: verifier}, nil
+	}
+	selection, err := selector.Select(ctx, image)
+	if err != nil {
+		return verify.Selection{}, err
+	}
+	if _, ok := selection.Verifier.(verify.Selector); ok {
+		// Whose rule would hold, and who would warn?
+		return verify.Selection{}, errors.New("the verifier that was selected selects another one")
+	}
+	return selection, nil
+}
+
+// signatureRepository returns the first repository that is given, or else that of
+// the client, or nil.
+func (c *Client) signatureRepository(given ...*string) (reference.Named, error) {
 	name := c.config.SignatureRepository
-	if ofCall != nil {
-		name = *ofCall
+	if i := slices.IndexFunc(given, func(s *string) bool { return s != nil }); i >= 0 {
+		name = *given[i]
 	}
 	if name == "" {
 		return nil, nil
@@ -132,9 +153,9 @@ func (c *Client) signatureRepository(ofCall *string) (reference.Named, error) {
 // verification is one verification of one image.
 type verification struct {
 	source
-	name     reference.Named
-	verifier verify.Verifier
-	limits   verify.Limits
+	name      reference.Named
+	selection verify.Selection
+	limits    verify.Limits
 	// indexes is what may be read to find what an index contains.
 	indexes *budget
 	options verifyOptions
@@ -152,6 +173,13 @@ func (v *verification) image(target ocispec.Descriptor) verify.Image {
 // failed wraps an error that is about what the caller gave.
 func (v *verification) failed(target ocispec.Descriptor, stage string, err error) error {
 	return fault.New(verify.ErrMisconfigured, opVerify, v.image(target).String(), stage, err)
+}
+
+// decide verifies target, and then lets through what the policy only warns of:
+// nothing below must take an image for acceptable that is not. The context of the
+// verification is limited, and ctx the caller's.
+func (v *verification) decide(ctx, limited context.Context, target ocispec.Descriptor) (*verify.Result, error) {
+	return v.selection.Decide(ctx, v.image(target), func() (*verify.Result, error) { return v.verify(limited, target) })
 }
 
 // verify verifies target, and where that is not acceptable, what the options
@@ -204,7 +232,7 @@ func notAccepted(result *verify.Result) *verify.Result {
 }
 
 func (v *verification) check(ctx context.Context, image verify.Image, candidates iter.Seq[verify.Candidate]) (*verify.Result, error) {
-	if s, ok := v.verifier.(verify.StreamVerifier); ok && !v.options.everySigner {
+	if s, ok := v.selection.Verifier.(verify.StreamVerifier); ok && !v.options.everySigner {
 		return s.VerifyStream(ctx, image, candidates)
 	}
 	all := slices.Collect(candidates)
@@ -212,7 +240,7 @@ func (v *verification) check(ctx context.Context, image verify.Image, candidates
 		// They are not all that there are.
 		return nil, fault.Ended(ctx)
 	}
-	return v.verifier.Verify(ctx, image, all)
+	return v.selection.Verifier.Verify(ctx, image, all)
 }
 
 // repositories are where signatures of what is in a repository are looked for.
@@ -336,6 +364,9 @@ func (v *verification) everyPlatform(ctx context.Context, result *verify.Result)
 	for i, r := range results {
 		if r != nil {
 			result.Signatures = append(result.Signatures, r.Signatures...)
+			if result.Unverified == nil {
+				result.Unverified = r.Unverified
+			}
 		}
 		// One that is bad decides, whatever is unknown of the others.
 		if errs[i] != nil && (failed == nil || errors.Is(errs[i], verify.ErrRejected) && !errors.Is(failed, verify.ErrRejected)) {

@@ -188,7 +188,7 @@ func ExampleResult_MarshalJSON() {
 	fmt.Println(string(b), err)
 	// Output:
 	// {"source":"referrers API","layer":0} <nil>
-	// {"name":"registry.example/app","digest":"","accepted":false,"signatures":[]} <nil>
+	// {"name":"registry.example/app","digest":"","accepted":false,"verified":false,"signatures":[]} <nil>
 }
 
 // What cosign verify prints.

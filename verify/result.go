@@ -33,9 +33,9 @@ type Result struct {
 	// when Accepted: Image.Target, or an index that contains it.
 	Matched ocispec.Descriptor
 
-	// Unverified is nil for an image that was verified. Otherwise the image is
-	// accepted although it was not: a rule of a policy file accepts anything, or
-	// does no more than warn. It says why.
+	// Unverified is why an image that is Accepted was not verified all the same:
+	// the rule for it accepts anything, or does no more than warn, see
+	// [Selection]. Ask [Result.Verified] rather than whether it is nil.
 	Unverified error
 
 	// Signatures has one entry for each candidate that was checked, good or bad, in
@@ -80,7 +80,7 @@ type Signature struct {
 	// Claims are what was signed.
 	Claims Claims
 	// Candidate is what was checked, as it was found, of a signature that passed:
-	// to keep it, see registry.KeepSignatures, or to show it elsewhere.
+	// to keep it, or to show it elsewhere. It must not be modified.
 	Candidate Candidate
 }
 
@@ -121,6 +121,10 @@ type Claims struct {
 
 	payload json.RawMessage
 }
+
+// Verified reports whether signatures made the image acceptable. An image may be
+// Accepted without: see Unverified.
+func (r *Result) Verified() bool { return r != nil && r.Accepted && r.Unverified == nil }
 
 // Pinned returns the reference that stands for the verified image and cannot be
 // moved: Image.Name with the verified digest. A result that is not accepted has
@@ -164,14 +168,20 @@ func (r Result) MarshalJSON() ([]byte, error) {
 		}
 		signatures = append(signatures, out)
 	}
+	unverified := ""
+	if r.Unverified != nil {
+		unverified = r.Unverified.Error()
+	}
 	return json.Marshal(struct {
 		Name       string        `json:"name"`
 		Digest     string        `json:"digest"`
 		MediaType  string        `json:"mediaType,omitempty"`
 		Matched    digest.Digest `json:"matched,omitempty"`
 		Accepted   bool          `json:"accepted"`
+		Verified   bool          `json:"verified"`
+		Unverified string        `json:"unverified,omitempty"`
 		Signatures []signature   `json:"signatures"`
-	}{r.Image.Name, r.Image.Target.Digest.String(), r.Image.Target.MediaType, r.Matched.Digest, r.Accepted, signatures})
+	}{r.Image.Name, r.Image.Target.Digest.String(), r.Image.Target.MediaType, r.Matched.Digest, r.Accepted, r.Verified(), unverified, signatures})
 }
 
 // Payloads renders the signatures that passed as cosign verify prints them: an

@@ -123,15 +123,6 @@ func (o Origin) String() string {
 	return fmt.Sprintf("%s %s layer %d", place, o.Manifest, o.Layer)
 }
 
-// RepositoryVerifier is what a Verifier may be as well, to say in which
-// repository the signatures of an image are, beside the image's own. It goes
-// before registry.Config.SignatureRepository, and registry.WithSignatureRepository
-// goes before it. ok is false for an image of which it has nothing to say. image
-// is a normalized name without tag or digest.
-type RepositoryVerifier interface {
-	SignatureRepository(image string) (repository string, ok bool)
-}
-
 // New returns a Verifier for policy. A policy that cannot be honoured in full
 // is misconfigured.
 func New(policy Policy) (Verifier, error) {
@@ -167,7 +158,7 @@ func (v *validated) verify(ctx context.Context, image Image, candidates iter.Seq
 	if err := validDigest(image.Target.Digest); err != nil {
 		return nil, fault.New(ErrMisconfigured, opVerify, image.Name, "image", err)
 	}
-	if v.repository != nil {
+	if v.repository != nil || v.reference != nil {
 		if _, err := repositoryName(image.Name); err != nil {
 			return nil, fault.New(ErrMisconfigured, opVerify, "", "image", err)
 		}

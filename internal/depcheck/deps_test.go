@@ -61,7 +61,10 @@ var budget = map[string]struct{ packages, modules int }{
 	// By the clients of Buildkite and SPIFFE.
 	"keyless/ambient": {565, 111},
 	"registry":        {640, 121},
-	"compose":         {660, 128},
+	// With keyless, and no more than the two.
+	"registry/adapter": {660, 123},
+	// With compose-go's types, and not its loader: the tool has loaded the project.
+	"compose": {675, 130},
 }
 
 // platform is the one that the numbers are for, wherever the test runs.

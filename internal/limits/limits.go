@@ -29,6 +29,10 @@ const (
 	// Error bounds the text of an error that a registry is asked to explain.
 	Error = 64 << 10
 
+	// Reason bounds what an image verifier tells containerd, which shows it in a
+	// message of its own, and the kubelet in an event of 1 KiB.
+	Reason = 1000
+
 	// Payload bounds one simple signing payload: a few hundred bytes plus the
 	// signer's annotations.
 	Payload = 256 << 10
@@ -92,6 +96,9 @@ const (
 	// TrustedRoot bounds a trusted root, a signing config, and a file of
 	// certificates or keys. Sigstore's own root is under 16 KiB.
 	TrustedRoot = 1 << 20
+
+	// PolicyFile bounds a policy file. One with a thousand scopes is about 100 KiB.
+	PolicyFile = 1 << 20
 
 	// TUFRefresh is how long the state of a TUF repository is used before a
 	// newer one is looked for. Sigstore's timestamp metadata lives for a week.

@@ -37,6 +37,11 @@ type Config struct {
 	// variables of GitHub Actions, are read where they are used.
 	Environ []string
 
+	// OtherProviders are those that the tool has beside cosign, such as
+	// [Notation]: with these nothing is signed or verified here. Nil means that
+	// they are misconfigured.
+	OtherProviders []string
+
 	// Passphrase is asked for the passphrase of a private key where
 	// COSIGN_PASSWORD is not set. Nil means that there is nobody to ask.
 	Passphrase signing.PassphraseFunc

@@ -6,6 +6,7 @@ package adapter
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/cosignkit/cosignkit/verify"
@@ -17,15 +18,15 @@ const (
 	Cosign = "cosign"
 	// None, like the empty string, neither signs nor verifies.
 	None = "none"
-	// Notation is another tool, which Compose fields may name. An Adapter does
-	// not know it: a tool that has it asks for it first.
+	// Notation is another tool, which Compose fields may name. See
+	// Config.OtherProviders.
 	Notation = "notation"
 )
 
 // SignOptions are the flags of a push.
 type SignOptions struct {
-	// Provider is [Cosign], or [None] or empty for no signature. Any other is
-	// misconfigured.
+	// Provider is [Cosign], or [None] or empty for no signature, or one of
+	// Config.OtherProviders. Any other is misconfigured.
 	Provider string
 	// CosignKey is the private key: a path, env://NAME, or what else
 	// signing.LoadPrivateKey opens. Empty means COSIGN_KEY, and without that an
@@ -46,8 +47,8 @@ type SignOptions struct {
 
 // VerifyOptions are the flags of a pull, run or create.
 type VerifyOptions struct {
-	// Provider is [Cosign], or [None] or empty for no verification. Any other is
-	// misconfigured.
+	// Provider is [Cosign], or [None] or empty for no verification, or one of
+	// Config.OtherProviders. Any other is misconfigured.
 	Provider string
 	// CosignKey is the public key: a path, env://NAME, or what else
 	// verify.LoadPublicKey opens. It and the identity exclude each other. If there
@@ -79,15 +80,18 @@ func (o VerifyOptions) identity() verify.Identity {
 	}
 }
 
-// enabled reports whether the provider is cosign.
-func enabled(provider string) (bool, error) {
-	switch provider {
-	case Cosign:
+// enabled reports whether the provider is cosign. With another one of the tool's
+// the other options are not looked at; without one they must be empty.
+func (a *Adapter) enabled(provider string, useless func() error) (bool, error) {
+	switch {
+	case provider == Cosign:
 		return true, nil
-	case None, "":
+	case provider == None, provider == "":
+		return false, useless()
+	case slices.Contains(a.config.OtherProviders, provider):
 		return false, nil
 	}
-	return false, fmt.Errorf("unknown provider %s, want %s or %s", quote(provider), Cosign, None)
+	return false, fmt.Errorf("unknown provider %s, want %s", quote(provider), strings.Join(append(append([]string{Cosign}, a.config.OtherProviders...), None), ", "))
 }
 
 // errUseless refuses what does nothing without the provider: who gives a key

@@ -43,17 +43,14 @@ type Signing struct {
 // returns a Signing that does not sign.
 func (a *Adapter) Signing(ctx context.Context, o SignOptions) (*Signing, error) {
 	s := &Signing{adapter: a, done: map[string]bool{}}
-	on, err := enabled(o.Provider)
-	if err == nil && !on {
-		err = o.useless()
-	}
+	on, err := a.enabled(o.Provider, o.useless)
 	if err != nil {
 		return nil, misconfigured(opSigning, "", err)
 	}
 	if !on {
 		return s, nil
 	}
-	if err := a.checkClient(); err != nil {
+	if err := a.checkClient(opSigning); err != nil {
 		return nil, err
 	}
 	s.signer, err = a.signer(ctx, o)
@@ -69,10 +66,10 @@ func (a *Adapter) Signing(ctx context.Context, o SignOptions) (*Signing, error) 
 }
 
 // checkClient reports what New left for those who need it.
-func (a *Adapter) checkClient() error {
+func (a *Adapter) checkClient(op string) error {
 	_, err := a.client("")
 	if err != nil {
-		return fault.New(verify.ErrMisconfigured, opSigning, "COSIGN_REPOSITORY", "", err)
+		return fault.New(verify.ErrMisconfigured, op, "COSIGN_REPOSITORY", "", err)
 	}
 	return nil
 }

@@ -125,25 +125,21 @@ func (v *Verification) verified(ref string, result *verify.Result, err error) (*
 	return &Verified{Ref: pinned, Target: &target, Result: result, verification: v, name: ref}, nil
 }
 
-// Check returns an error unless target, which a tool is about to run, is what
-// was verified. Without verification it is nil.
-func (v *Verified) Check(target ocispec.Descriptor) error {
-	if v.Target == nil || target.Digest == v.Target.Digest {
-		return nil
-	}
-	return errTarget(v.name, target, *v.Target)
-}
-
 func errTarget(name string, got, want ocispec.Descriptor) error {
 	return fault.New(verify.ErrRejected, "verify", printable(name), "", fmt.Errorf("the image store has %s for it, and %s was verified", got.Digest, want.Digest))
 }
 
 // Record makes the name that the user gave stand for what was verified in the
 // image store of cd, which must have it, and keeps the signatures beside it, so
-// that a later start needs no registry. Without verification it does nothing.
-func (v *Verified) Record(ctx context.Context, cd *containerd.Client) error {
+// that a later start needs no registry. The target is that of the image which the
+// tool has found for Ref and is about to run: another one than was verified is
+// rejected. Without verification Record does nothing.
+func (v *Verified) Record(ctx context.Context, cd *containerd.Client, target ocispec.Descriptor) error {
 	if v.Target == nil {
 		return nil
+	}
+	if target.Digest != v.Target.Digest {
+		return errTarget(v.name, target, *v.Target)
 	}
 	if _, err := cd.ContentStore().Info(ctx, v.Target.Digest); err != nil {
 		kind := verify.ErrInconclusive

@@ -25,17 +25,14 @@ type Verification struct {
 // none it returns a Verification that does not verify.
 func (a *Adapter) Verification(_ context.Context, o VerifyOptions) (*Verification, error) {
 	v := &Verification{adapter: a}
-	on, err := enabled(o.Provider)
-	if err == nil && !on {
-		err = o.useless()
-	}
+	on, err := a.enabled(o.Provider, o.useless)
 	if err != nil {
 		return nil, misconfigured(opVerification, "", err)
 	}
 	if !on {
 		return v, nil
 	}
-	if err := a.checkClient(); err != nil {
+	if err := a.checkClient(opVerification); err != nil {
 		return nil, err
 	}
 	policy, err := a.policy(o)

@@ -10,5 +10,17 @@
 // rejected. [LoadContainers] reads the policy.json of Podman, Skopeo and CRI-O,
 // containers-policy.json(5), into the same. [Watch] follows a file that changes.
 //
-// Pass it wherever package registry takes a verifier.
+// Pass it wherever package registry takes a verifier:
+//
+//	policy, err := policyfile.Load("/etc/tool/policy.yaml", policyfile.Config{})
+//	…
+//	image, result, err := client.Pull(ctx, cd, "docker.io/library/alpine:latest", policy, nil)
+//
+// docs/policy.md documents the format. Nothing in a file is passed over: a field
+// that is not known, a value of another type, a scope that no image can be in, a
+// key that cannot be read make the whole file misconfigured, with all its problems
+// and their lines.
+//
+// A rule may let images through that nobody verified, if it says insecureAcceptAnything
+// or mode: warn. Ask [verify.Result.Verified] where that matters.
 package policyfile
