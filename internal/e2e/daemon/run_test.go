@@ -32,7 +32,7 @@ func TestWhatRunsIsWhatWasVerified(t *testing.T) {
 				}
 				n.name(s.ref, s.evil)
 				for _, when := range []string{"missing", "never"} {
-					n.refused(1, "", append(with("run", verified("--pull="+when)), s.ref)...)
+					n.refused(1, "no signatures found", append(with("run", verified("--pull="+when)), s.ref)...)
 				}
 			})
 			t.Run("no local tag at all", func(t *testing.T) {
@@ -48,7 +48,7 @@ func TestWhatRunsIsWhatWasVerified(t *testing.T) {
 				moved := s.onSignatureRequest(t, func() { n.name(s.ref, s.evil) })
 				n.prints("good", "run", verified("--pull=never"), s.ref)
 				moved()
-				n.refused(1, "", append(with("run", verified("--pull=never")), s.ref)...)
+				n.refused(1, "no signatures found", append(with("run", verified("--pull=never")), s.ref)...)
 			})
 			t.Run("the tag in the registry moves while it is verified", func(t *testing.T) {
 				n := s.on(t)
@@ -56,7 +56,7 @@ func TestWhatRunsIsWhatWasVerified(t *testing.T) {
 				moved := s.onSignatureRequest(t, func() { s.registry.tag(t, s.ref, s.evil) })
 				n.prints("good", "run", verified(), s.ref)
 				moved()
-				n.refused(1, "", append(with("run", verified("--pull=always")), s.ref)...)
+				n.refused(1, "no signatures found", append(with("run", verified("--pull=always")), s.ref)...)
 				s.registry.tag(t, s.ref, s.good)
 			})
 			t.Run("named by digest", func(t *testing.T) {
@@ -64,7 +64,7 @@ func TestWhatRunsIsWhatWasVerified(t *testing.T) {
 				repository, _, _ := strings.Cut(s.ref, ":v1")
 				n.prints("good", "run", verified(), repository+"@"+s.good.Digest.String())
 				n.prints("good", "run", verified(), s.ref+"@"+s.good.Digest.String())
-				n.refused(1, "", append(with("run", verified()), repository+"@"+s.evil.Digest.String())...)
+				n.refused(1, "no signatures found", append(with("run", verified()), repository+"@"+s.evil.Digest.String())...)
 			})
 		})
 	}
