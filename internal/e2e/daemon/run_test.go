@@ -8,9 +8,13 @@ package daemon_test
 import (
 	"bufio"
 	"context"
+	"errors"
+	"fmt"
+	"io"
 	"os"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/containerd/containerd/v2/core/snapshots"
 )
@@ -163,6 +167,30 @@ func TestContainer(t *testing.T) {
 	t.Run("program is missing", func(t *testing.T) {
 		if o := run(s.on(t), nil, "/no/such/program"); o.code != 3 || o.stdout != "" {
 			t.Errorf("%+v", o)
+		}
+	})
+	t.Run("loses no output, however late it is read", func(t *testing.T) {
+		n := s.on(t)
+		events, failed := n.client.Subscribe(n.context(), `topic=="/tasks/exit"`)
+		// More than a pipe holds, and less than all pipes on the way do.
+		const size = 150_000
+		command := n.command(t.Context(), append(with("run", verified()), s.ref, "--",
+			"/bin/busybox", "sh", "-c", fmt.Sprintf("/bin/busybox head -c %d /dev/zero", size))...)
+		stdout, err := command.StdoutPipe()
+		if err == nil {
+			err = command.Start()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-events:
+		case err := <-failed:
+			t.Error(err)
+		}
+		read, err := io.Copy(io.Discard, iotest.OneByteReader(stdout)) // takes a while
+		if err = errors.Join(err, command.Wait()); err != nil || read != size {
+			t.Errorf("read %d bytes, %v, want %d", read, err, size)
 		}
 	})
 	t.Run("ends with minictl", func(t *testing.T) {
