@@ -47,8 +47,9 @@ func TestWhatRunsIsWhatWasVerified(t *testing.T) {
 				n.prints("good", "run", verified("--pull=never"), s.ref)
 			})
 			t.Run("the local tag moves while it is verified", func(t *testing.T) {
+				// Nothing was pulled yet, so that the registry is asked for signatures.
+				s := newScene(t, form)
 				n := s.on(t)
-				n.name(s.ref, s.good)
 				moved := s.onSignatureRequest(t, func() { n.name(s.ref, s.evil) })
 				n.prints("good", "run", verified("--pull=never"), s.ref)
 				moved()
