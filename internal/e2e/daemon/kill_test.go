@@ -46,9 +46,9 @@ func TestKilled(t *testing.T) {
 	}{
 		{"push from a folder", 40, newFolderPush},
 		{"pull into a folder", 12, newFolderPull},
-		{"push from a daemon", 12, newDaemonPush},
+		{"push from a daemon", 6, newDaemonPush},
 		{"pull into a daemon", 12, newDaemonPull},
-		{"pull into a daemon, by what the daemon is asked", 24, newDaemonRecord},
+		{"pull into a daemon, by what the daemon is asked", 30, newDaemonRecord},
 	}
 	for i, c := range trials {
 		t.Run(c.name, func(t *testing.T) {
