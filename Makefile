@@ -17,6 +17,8 @@ BENCH ?= .
 FUZZTIME ?= 10s
 # How many images the concurrent signers of e2e sign, in each setting.
 ROUNDS ?= 20
+# How often e2e kills a push or a pull.
+KILLS ?= 200
 
 # The race detector needs cgo, which go turns off where it finds no C compiler.
 CGO := $(shell $(GO) env CGO_ENABLED)
@@ -86,7 +88,7 @@ interop: docker-registry ## against the cosign CLI v2 and v3, built here, Sigsto
 e2e: e2e-deps ## programs as a user runs them, daemons of containerd (as root), many signers at once, and Sigstore's services with their faults (12 min, 5 min)
 	$(GO) test -count=1 -v -timeout 15m ./examples/...
 	$(GO) test -count=1 -v -timeout 15m -run '^TestConcurrentSigners$$' ./registry -rounds '$(ROUNDS)'
-	cd internal/e2e && $(GO) test -count=1 -v -timeout 15m ./daemon
+	cd internal/e2e && $(GO) test -count=1 -v -timeout 15m ./daemon -kills '$(KILLS)'
 	cd internal/e2e/sigstack && $(GO) test -count=1 -timeout 15m ./...
 	cd internal/e2e && $(GO) test -count=1 -timeout 15m -parallel 16 ./keyless ./conformance
 

@@ -206,7 +206,6 @@ func (a *app) runTask(ctx context.Context, container containerd.Container) (err 
 	if err != nil {
 		return err
 	}
-	// Deleting waits for the rest of the output.
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTimeout)
 		defer cancel()
@@ -223,6 +222,7 @@ func (a *app) runTask(ctx context.Context, container containerd.Container) (err 
 	}
 	select {
 	case status := <-exited:
+		waitOutput(ctx, task.IO())
 		code, _, err := status.Result()
 		if err == nil && code != 0 {
 			err = containerExit(code)
@@ -233,5 +233,19 @@ func (a *app) runTask(ctx context.Context, container containerd.Container) (err 
 		kill, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTimeout)
 		defer cancel()
 		return errors.Join(context.Cause(ctx), task.Kill(kill, syscall.SIGKILL, containerd.WithKillAll))
+	}
+}
+
+// waitOutput returns when all output of a process that has ended is copied.
+// Deleting its task would not wait: it closes the pipes as they are.
+func waitOutput(ctx context.Context, output cio.IO) {
+	copied := make(chan struct{})
+	go func() {
+		output.Wait()
+		close(copied)
+	}()
+	select {
+	case <-copied:
+	case <-ctx.Done():
 	}
 }

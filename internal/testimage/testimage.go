@@ -37,8 +37,10 @@ type Image struct {
 	Content string
 
 	// Busybox is the program of that name, linked statically. An image that has
-	// it, as /bin/busybox, can be run, and prints its one other file.
+	// it, as /bin/busybox, can be run, and does what Command says; without one,
+	// it prints its one other file.
 	Busybox []byte
+	Command []string
 
 	// Platforms such as linux/arm64. One makes an image manifest, more make an
 	// index of manifests, and none is the host's.
@@ -159,7 +161,10 @@ func (b *blobs) addManifest(image Image, platform ocispec.Platform) (ocispec.Des
 
 func (i Image) config(platform ocispec.Platform, diffID digest.Digest) ocispec.Image {
 	command := []string{"/hello.txt"}
-	if i.Busybox != nil {
+	switch {
+	case i.Command != nil:
+		command = i.Command
+	case i.Busybox != nil:
 		command = []string{"/bin/busybox", "cat", "/hello.txt"}
 	}
 	return ocispec.Image{

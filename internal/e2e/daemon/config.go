@@ -34,6 +34,11 @@ bin_dir = "%[1]s/verifiers"
 per_verifier_timeout = "10s"
 [plugins."io.containerd.cri.v1.images".registry]
 config_path = "%[1]s/certs.d"
+[plugins."io.containerd.cri.v1.images".pinned_images]
+sandbox = "%[3]s"
+[plugins."io.containerd.cri.v1.runtime"]
+netns_mounts_under_state_dir = true
+restrict_oom_score_adj = true
 [plugins."io.containerd.cri.v1.runtime".cni]
 bin_dirs = ["%[2]s"]
 conf_dir = "%[1]s/cni"
@@ -53,12 +58,16 @@ level = "info"
 path = "%[1]s/opt"
 `
 
+// Bridge is the network interface that pods are connected to. It stays when the
+// last of them has gone, and is the one thing that a daemon does not take along.
+const Bridge = "cosignkit0"
+
 // cniConfig is a network of its own for the pods of Kubernetes.
 const cniConfig = `{
   "cniVersion": "1.0.0",
   "name": "cosignkit",
   "plugins": [
-    {"type": "bridge", "bridge": "cosignkit0", "isGateway": true, "ipMasq": false,
+    {"type": "bridge", "bridge": %q, "isGateway": true, "ipMasq": false,
      "ipam": {"type": "host-local", "dataDir": %q, "ranges": [[{"subnet": "10.213.77.0/24"}]]}},
     {"type": "loopback"}
   ]
@@ -72,7 +81,7 @@ func configure(dir string, version int) (file string, err error) {
 			return "", err
 		}
 	}
-	config := fmt.Sprintf(configV3, dir, cniPlugins)
+	config := fmt.Sprintf(configV3, dir, cniPlugins, PauseImage)
 	if version == 2 {
 		config = fmt.Sprintf(configV2, dir)
 	}
@@ -80,6 +89,6 @@ func configure(dir string, version int) (file string, err error) {
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		return "", err
 	}
-	network := fmt.Appendf(nil, cniConfig, filepath.Join(dir, "ipam"))
+	network := fmt.Appendf(nil, cniConfig, Bridge, filepath.Join(dir, "ipam"))
 	return file, os.WriteFile(filepath.Join(dir, "cni", "10-cosignkit.conflist"), network, 0o600)
 }

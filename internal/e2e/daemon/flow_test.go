@@ -53,6 +53,34 @@ func TestPushedSignedIsPulledVerified(t *testing.T) {
 	}
 }
 
+// refusals are images that nobody with the key vouches for.
+var refusals = []refusal{
+	{name: "unsigned", reason: "no signatures found"},
+	{name: "unsigned beside a signed one", reason: "no signatures found", sibling: true},
+	{name: "bundle by another key", reason: "does not verify with the key", push: signed("bundle", "--cosign-key=other.key")},
+	{name: "legacy signature by another key", reason: "does not verify with the key", push: signed("legacy", "--cosign-key=other.key")},
+}
+
+type refusal struct {
+	name, reason string
+	push         []string
+	// sibling is an image in the same repository that is signed.
+	sibling bool
+}
+
+// place pushes the image, and keeps it under its name.
+func (c refusal) place(n *node, r *testRegistry) (ref string) {
+	n.t.Helper()
+	repository := r.address + "/" + strings.ReplaceAll(c.name, " ", "-")
+	if c.sibling {
+		n.load(repository+":signed", "signed")
+		n.must(append(with("push", signed("both")), repository+":signed")...)
+	}
+	n.load(repository+":v1", c.name)
+	n.must(append(with("push", c.push), repository+":v1")...)
+	return repository + ":v1"
+}
+
 func TestRefusedImageLeavesNoRecord(t *testing.T) {
 	t.Parallel()
 	for title, programs := range daemons() {
@@ -60,24 +88,12 @@ func TestRefusedImageLeavesNoRecord(t *testing.T) {
 			t.Parallel()
 			n := newNode(t, programs)
 			r := newRegistry(t)
-			for name, c := range map[string]struct{ push []string }{
-				"unsigned":                  {[]string{"push"}},
-				"signed by another, bundle": {with("push", signed("bundle", "--cosign-key=other.key"))},
-				"signed by another, legacy": {with("push", signed("legacy", "--cosign-key=other.key"))},
-				"other content, same repo":  {[]string{"push"}},
-			} {
-				t.Run(name, func(t *testing.T) {
+			for _, c := range refusals {
+				t.Run(c.name, func(t *testing.T) {
 					n := n.on(t)
-					repository := r.address + "/" + strings.ReplaceAll(strings.ReplaceAll(name, " ", "-"), ",", "")
-					if name == "other content, same repo" {
-						n.load(repository+":good", "good")
-						n.must(append(with("push", signed("both")), repository+":good")...)
-					}
-					ref := repository + ":v1"
-					n.load(ref, name)
-					n.must(append(c.push, ref)...)
+					ref := c.place(n, r)
 					n.forget(ref)
-					n.refused(1, "", append(with("pull", verified()), ref)...)
+					n.refused(1, c.reason, append(with("pull", verified()), ref)...)
 					if target, ok := n.record(ref); ok {
 						t.Errorf("recorded as %s", target.Digest)
 					}
@@ -91,22 +107,17 @@ func TestRefusedImageIsNotRun(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, current)
 	r := newRegistry(t)
-	for name, push := range map[string][]string{
-		"unsigned":          {"push"},
-		"signed by another": with("push", signed("bundle", "--cosign-key=other.key")),
-	} {
-		ref := r.address + "/" + strings.ReplaceAll(name, " ", "-") + ":v1"
-		n.load(ref, name)
-		n.must(append(push, ref)...)
+	for _, c := range refusals {
+		ref := c.place(n, r)
 		for _, when := range []string{"missing", "always", "never"} {
-			t.Run(name+", pull "+when, func(t *testing.T) {
-				n.on(t).refused(1, "", append(with("run", verified("--pull="+when)), ref)...)
+			t.Run(c.name+", --pull="+when, func(t *testing.T) {
+				n.on(t).refused(1, c.reason, append(with("run", verified("--pull="+when)), ref)...)
 			})
 		}
-		t.Run(name+", not here yet", func(t *testing.T) {
+		t.Run(c.name+", not here yet", func(t *testing.T) {
 			n := n.on(t)
 			n.forget(ref)
-			n.refused(1, "", append(with("run", verified()), ref)...)
+			n.refused(1, c.reason, append(with("run", verified()), ref)...)
 			if target, ok := n.record(ref); ok {
 				t.Errorf("recorded as %s", target.Digest)
 			}

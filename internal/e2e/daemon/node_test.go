@@ -130,10 +130,10 @@ func (n *node) load(name, content string, platforms ...string) {
 	n.must("load", file)
 }
 
-func writeArchive(t *testing.T, file string, image testimage.Image) {
+func writeArchive(t *testing.T, file string, images ...testimage.Image) {
 	t.Helper()
 	var archive bytes.Buffer
-	err := testimage.WriteArchive(&archive, image)
+	err := testimage.WriteArchive(&archive, images...)
 	if err == nil {
 		err = os.WriteFile(file, archive.Bytes(), 0o600)
 	}

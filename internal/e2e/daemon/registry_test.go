@@ -6,6 +6,7 @@
 package daemon_test
 
 import (
+	"bytes"
 	"io"
 	"log"
 	"net/http"
@@ -40,6 +41,18 @@ func newRegistry(t *testing.T, opts ...ggcr.Option) *testRegistry {
 		if before != nil {
 			before(request)
 		}
+		if request.Method == http.MethodConnect { // it is no proxy
+			w.WriteHeader(http.StatusMethodNotAllowed)
+			return
+		}
+		// Half a manifest, of a client that was killed, is none. The handler
+		// would take it, as no registry does.
+		body, err := io.ReadAll(request.Body)
+		if err != nil {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		request.Body = io.NopCloser(bytes.NewReader(body))
 		r.handler.ServeHTTP(w, request)
 	}))
 	t.Cleanup(server.Close)
@@ -67,7 +80,8 @@ func (r *testRegistry) asked() []string {
 // tells nobody.
 func (r *testRegistry) tag(t *testing.T, ref string, target ocispec.Descriptor) {
 	t.Helper()
-	repository, tag, _ := strings.Cut(strings.TrimPrefix(ref, r.address+"/"), ":")
+	_, path, _ := strings.Cut(ref, "/")
+	repository, tag, _ := strings.Cut(path, ":")
 	manifests := "/v2/" + repository + "/manifests/"
 	got := httptest.NewRecorder()
 	r.handler.ServeHTTP(got, httptest.NewRequest(http.MethodGet, manifests+target.Digest.String(), nil))
@@ -78,4 +92,11 @@ func (r *testRegistry) tag(t *testing.T, ref string, target ocispec.Descriptor) 
 	if got.Code != http.StatusOK || done.Code != http.StatusCreated {
 		t.Errorf("tag %s: status %d, %d", ref, got.Code, done.Code)
 	}
+}
+
+// has reports whether the registry has something at a path.
+func (r *testRegistry) has(path string) bool {
+	answer := httptest.NewRecorder()
+	r.handler.ServeHTTP(answer, httptest.NewRequest(http.MethodHead, path, nil))
+	return answer.Code == http.StatusOK
 }

@@ -8,9 +8,13 @@ package daemon_test
 import (
 	"bufio"
 	"context"
+	"errors"
+	"fmt"
+	"io"
 	"os"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/containerd/containerd/v2/core/snapshots"
 )
@@ -32,7 +36,7 @@ func TestWhatRunsIsWhatWasVerified(t *testing.T) {
 				}
 				n.name(s.ref, s.evil)
 				for _, when := range []string{"missing", "never"} {
-					n.refused(1, "", append(with("run", verified("--pull="+when)), s.ref)...)
+					n.refused(1, "no signatures found", append(with("run", verified("--pull="+when)), s.ref)...)
 				}
 			})
 			t.Run("no local tag at all", func(t *testing.T) {
@@ -43,12 +47,13 @@ func TestWhatRunsIsWhatWasVerified(t *testing.T) {
 				n.prints("good", "run", verified("--pull=never"), s.ref)
 			})
 			t.Run("the local tag moves while it is verified", func(t *testing.T) {
+				// Nothing was pulled yet, so that the registry is asked for signatures.
+				s := newScene(t, form)
 				n := s.on(t)
-				n.name(s.ref, s.good)
 				moved := s.onSignatureRequest(t, func() { n.name(s.ref, s.evil) })
 				n.prints("good", "run", verified("--pull=never"), s.ref)
 				moved()
-				n.refused(1, "", append(with("run", verified("--pull=never")), s.ref)...)
+				n.refused(1, "no signatures found", append(with("run", verified("--pull=never")), s.ref)...)
 			})
 			t.Run("the tag in the registry moves while it is verified", func(t *testing.T) {
 				n := s.on(t)
@@ -56,7 +61,7 @@ func TestWhatRunsIsWhatWasVerified(t *testing.T) {
 				moved := s.onSignatureRequest(t, func() { s.registry.tag(t, s.ref, s.evil) })
 				n.prints("good", "run", verified(), s.ref)
 				moved()
-				n.refused(1, "", append(with("run", verified("--pull=always")), s.ref)...)
+				n.refused(1, "no signatures found", append(with("run", verified("--pull=always")), s.ref)...)
 				s.registry.tag(t, s.ref, s.good)
 			})
 			t.Run("named by digest", func(t *testing.T) {
@@ -64,7 +69,7 @@ func TestWhatRunsIsWhatWasVerified(t *testing.T) {
 				repository, _, _ := strings.Cut(s.ref, ":v1")
 				n.prints("good", "run", verified(), repository+"@"+s.good.Digest.String())
 				n.prints("good", "run", verified(), s.ref+"@"+s.good.Digest.String())
-				n.refused(1, "", append(with("run", verified()), repository+"@"+s.evil.Digest.String())...)
+				n.refused(1, "no signatures found", append(with("run", verified()), repository+"@"+s.evil.Digest.String())...)
 			})
 		})
 	}
@@ -163,6 +168,30 @@ func TestContainer(t *testing.T) {
 	t.Run("program is missing", func(t *testing.T) {
 		if o := run(s.on(t), nil, "/no/such/program"); o.code != 3 || o.stdout != "" {
 			t.Errorf("%+v", o)
+		}
+	})
+	t.Run("loses no output, however late it is read", func(t *testing.T) {
+		n := s.on(t)
+		events, failed := n.client.Subscribe(n.context(), `topic=="/tasks/exit"`)
+		// More than a pipe holds, and less than all pipes on the way do.
+		const size = 150_000
+		command := n.command(t.Context(), append(with("run", verified()), s.ref, "--",
+			"/bin/busybox", "sh", "-c", fmt.Sprintf("/bin/busybox head -c %d /dev/zero", size))...)
+		stdout, err := command.StdoutPipe()
+		if err == nil {
+			err = command.Start()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-events:
+		case err := <-failed:
+			t.Error(err)
+		}
+		read, err := io.Copy(io.Discard, iotest.OneByteReader(stdout)) // takes a while
+		if err = errors.Join(err, command.Wait()); err != nil || read != size {
+			t.Errorf("read %d bytes, %v, want %d", read, err, size)
 		}
 	})
 	t.Run("ends with minictl", func(t *testing.T) {

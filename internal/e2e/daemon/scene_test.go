@@ -58,7 +58,7 @@ func (n *node) prints(content, command string, flags []string, ref string) {
 func (s *scene) onSignatureRequest(t *testing.T, f func()) (done func()) {
 	var ran atomic.Bool
 	s.registry.intercept(func(r *http.Request) {
-		if (strings.Contains(r.URL.Path, "/referrers/") || strings.HasSuffix(r.URL.Path, ".sig")) && !ran.Swap(true) {
+		if asksForSignatures(r) && !ran.Swap(true) {
 			f()
 		}
 	})
@@ -69,4 +69,8 @@ func (s *scene) onSignatureRequest(t *testing.T, f func()) (done func()) {
 			t.Error("nobody asked for signatures")
 		}
 	}
+}
+
+func asksForSignatures(r *http.Request) bool {
+	return strings.Contains(r.URL.Path, "/referrers/") || strings.HasSuffix(r.URL.Path, ".sig")
 }
