@@ -27,6 +27,8 @@ type use struct {
 	registry   bool
 	fields     adapter.Fields
 	dependency bool
+	// local reports whether the image is not to be pulled.
+	local bool
 }
 
 // usesOf lists the service's own image first. One without an image has none: it
@@ -34,7 +36,7 @@ type use struct {
 func usesOf(project string, s types.ServiceConfig) []use {
 	var uses []use
 	add := func(where, image, platform string) {
-		uses = append(uses, use{Service: s.Name, Use: where, Image: image, platform: platform})
+		uses = append(uses, use{Service: s.Name, Use: where, Image: image, platform: platform, local: s.PullPolicy == types.PullPolicyNever})
 	}
 	switch {
 	case s.Image != "":

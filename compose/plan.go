@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"github.com/compose-spec/compose-go/v2/types"
+	containerd "github.com/containerd/containerd/v2/client"
 
 	"github.com/cosignkit/cosignkit/internal/fault"
 	"github.com/cosignkit/cosignkit/internal/limits"
@@ -30,6 +31,11 @@ type Config struct {
 	// Push makes a plan to push, whose private keys must be there while its public
 	// keys need not; false makes one of the other kind.
 	Push bool
+
+	// Store has the images of services whose pull_policy is never: what they stand
+	// for in there is verified, see registry.Client.VerifyLocal, and not pulled. Nil
+	// means that what counts is what registries say, whatever the policy.
+	Store *containerd.Client
 
 	// RequireVerified makes every service of the plan that is not verified an error,
 	// unless the plan is to push.
@@ -197,6 +203,7 @@ func (p *Plan) add(name string, fields adapter.Fields, dependency bool, found *p
 	for _, u := range uses {
 		u.fields = fields
 		u.dependency = dependency
+		u.local = u.local && p.config.Store != nil
 		if err := u.complete(); err != nil && (verifies(fields) || signs(fields)) {
 			found.add(Problem{Service: name, Field: u.where(), Err: err})
 		}

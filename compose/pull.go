@@ -49,7 +49,8 @@ type Image struct {
 type Mover func(ctx context.Context, image Image) (ocispec.Descriptor, error)
 
 // Pull verifies as [Plan.Verify] does, and then has pull pull every image of the
-// plan, once for each platform. One that pull does not find necessary, because the
+// plan, once for each platform; but not those that are verified in Config.Store.
+// One that pull does not find necessary, because the
 // content is there, need not be pulled; what it returns must be Target, where that
 // is set.
 func (p *Plan) Pull(ctx context.Context, pull Mover) (*Result, error) {
@@ -94,11 +95,17 @@ func (t *transfer) add(outcome int, service string) {
 
 // pulls are one for each image and platform.
 func (p *Plan) pulls(verified *Result) ([]*transfer, error) {
-	type key struct{ ref, platform string }
+	type key struct {
+		ref, platform string
+		local         bool
+	}
 	byKey := map[key]*transfer{}
 	var all []*transfer
 	for i, u := range p.uses {
-		k := key{u.Image, u.platform}
+		if u.local && verified.Outcomes[i].Target.Digest != "" {
+			continue // it is there
+		}
+		k := key{u.Image, u.platform, u.local}
 		t := byKey[k]
 		if t == nil {
 			t = &transfer{image: Image{Ref: u.Image, Platform: u.platform}}

@@ -88,7 +88,7 @@ func (r *Result) Project() (*types.Project, error) {
 		own := s.Image
 		for _, o := range byService[name] {
 			if o.Use == "" {
-				s.Image, s.Build, s.PullPolicy = o.Pinned(), nil, types.PullPolicyMissing
+				s.Image, s.Build, s.PullPolicy = o.Pinned(), nil, pinnedPolicy(s.PullPolicy)
 				// Hooks have the service's image, and when to pull, unless they say another.
 				for i := range s.PreStart {
 					hook := &s.PreStart[i]
@@ -96,7 +96,7 @@ func (r *Result) Project() (*types.Project, error) {
 						hook.Image = o.Pinned()
 					}
 					if hook.PullPolicy != "" {
-						hook.PullPolicy = types.PullPolicyMissing
+						hook.PullPolicy = pinnedPolicy(hook.PullPolicy)
 					}
 				}
 			}
@@ -108,6 +108,14 @@ func (r *Result) Project() (*types.Project, error) {
 		}
 		return s, nil
 	})
+}
+
+// pinnedPolicy is when to pull an image by its digest, which needs no refreshing.
+func pinnedPolicy(before string) string {
+	if before == types.PullPolicyNever {
+		return before
+	}
+	return types.PullPolicyMissing
 }
 
 // imageAt is where a service names the image of a use.

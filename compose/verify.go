@@ -8,6 +8,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/containerd/errdefs"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/cosignkit/cosignkit/internal/fault"
@@ -39,14 +40,14 @@ func (p *Plan) Verify(ctx context.Context) (*Result, error) {
 			if err != nil {
 				return err
 			}
-			resolved, err := client.Resolve(ctx, image.ref)
+			resolved, err := p.resolve(ctx, client, image.ref, image.local)
 			if err != nil {
 				return err
 			}
 			w.set(image.others, "", func(o *Outcome) { o.Target = resolved.Target })
 			for policy, outcomes := range image.policies {
 				w.do(outcomes, func(ctx context.Context) error {
-					return p.verifyImage(ctx, w, client, resolved, verifiers[policy], outcomes)
+					return p.verifyImage(ctx, w, client, image.local, resolved, verifiers[policy], outcomes)
 				})
 			}
 			return nil
@@ -55,8 +56,14 @@ func (p *Plan) Verify(ctx context.Context) (*Result, error) {
 	return result, w.wait(p.project.Name)
 }
 
-func (p *Plan) verifyImage(ctx context.Context, w *work, client *registry.Client, image verify.Image, v verify.Verifier, outcomes []int) error {
-	result, err := client.VerifyImage(ctx, image, v)
+func (p *Plan) verifyImage(ctx context.Context, w *work, client *registry.Client, local bool, image verify.Image, v verify.Verifier, outcomes []int) error {
+	var result *verify.Result
+	var err error
+	if local {
+		result, err = client.VerifyLocalImage(ctx, p.config.Store, image, v)
+	} else {
+		result, err = client.VerifyImage(ctx, image, v)
+	}
 	if err == nil && result.Unverified != nil && p.config.RequireVerified {
 		err = fault.New(verify.ErrRejected, "verify", image.String(), "", result.Unverified)
 	}
@@ -72,6 +79,21 @@ func (p *Plan) verifyImage(ctx context.Context, w *work, client *registry.Client
 	return nil
 }
 
+// resolve asks a registry, or the store.
+func (p *Plan) resolve(ctx context.Context, client *registry.Client, ref string, local bool) (verify.Image, error) {
+	if !local {
+		return client.Resolve(ctx, ref)
+	}
+	record, err := p.config.Store.ImageService().Get(ctx, ref)
+	if errdefs.IsNotFound(err) {
+		return verify.Image{}, fault.New(verify.ErrMisconfigured, "verify", ref, "", errors.New("not in the image store, and pull_policy is never"))
+	}
+	if err != nil {
+		return verify.Image{}, fault.New(verify.ErrInconclusive, "verify", ref, "image store", fault.Printable(err))
+	}
+	return verify.Image{Name: ref, Target: plain(record.Target)}, nil
+}
+
 // plain leaves of a descriptor what identifies content.
 func plain(d ocispec.Descriptor) ocispec.Descriptor {
 	return ocispec.Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size}
@@ -80,6 +102,8 @@ func plain(d ocispec.Descriptor) ocispec.Descriptor {
 // verification is an image with its policies.
 type verification struct {
 	ref string
+	// local is for the image store, and not a registry.
+	local bool
 	// policies has the outcomes of each policy, verified those of all, and others
 	// those of services that have none.
 	policies         map[string][]int
@@ -89,24 +113,28 @@ type verification struct {
 // verifications are one for each image that some service verifies, in the order
 // of the services.
 func (p *Plan) verifications() []*verification {
-	byRef := map[string]*verification{}
+	type key struct {
+		ref   string
+		local bool
+	}
+	byKey := map[key]*verification{}
 	var all []*verification
 	for i, u := range p.uses {
 		if !u.registry {
 			continue
 		}
-		v := byRef[u.Image]
+		v := byKey[key{u.Image, u.local}]
 		if v == nil {
-			v = &verification{ref: u.Image, policies: map[string][]int{}}
-			byRef[u.Image] = v
+			v = &verification{ref: u.Image, local: u.local, policies: map[string][]int{}}
+			byKey[key{u.Image, u.local}] = v
 			all = append(all, v)
 		}
 		if !verifies(u.fields) {
 			v.others = append(v.others, i)
 			continue
 		}
-		key := keyOf(u.fields.Verify)
-		v.policies[key] = append(v.policies[key], i)
+		policy := keyOf(u.fields.Verify)
+		v.policies[policy] = append(v.policies[policy], i)
 		v.verified = append(v.verified, i)
 	}
 	return slices.DeleteFunc(all, func(v *verification) bool { return len(v.verified) == 0 })

@@ -109,8 +109,9 @@ func (c *composeCommand) load(ctx context.Context) (*types.Project, error) {
 	return options.LoadProject(ctx)
 }
 
-// plan reads the fields. What follows is told to progress.
-func (c *composeCommand) plan(a *app, project *types.Project, push bool, progress *composeProgress) (*compose.Plan, error) {
+// plan reads the fields. What follows is told to progress. The store is for images
+// that are not to be pulled, and may be nil.
+func (c *composeCommand) plan(a *app, project *types.Project, push bool, store *containerd.Client, progress *composeProgress) (*compose.Plan, error) {
 	sign, err := a.adapter()
 	if err != nil {
 		return nil, err
@@ -118,6 +119,7 @@ func (c *composeCommand) plan(a *app, project *types.Project, push bool, progres
 	return compose.NewPlan(project, compose.Config{
 		Adapter:         sign,
 		Push:            push,
+		Store:           store,
 		RequireVerified: c.requireVerified,
 		Trace:           progress.tell,
 	}, c.services...)
@@ -173,8 +175,8 @@ func (a *app) pullOptions() []containerd.RemoteOpt {
 // withStore has f carry out a plan, and prints what became of it.
 func (c *composeCommand) withStore(ctx context.Context, a *app, project *types.Project, push bool, f func(context.Context, *containerd.Client, *compose.Plan) (*compose.Result, error)) error {
 	progress := a.composeProgress()
-	plan, err := c.plan(a, project, push, progress)
-	if err != nil {
+	// Read before the store is opened, and then with it.
+	if _, err := c.plan(a, project, push, nil, progress); err != nil {
 		return severalLines{err}
 	}
 	ctx, cd, done, err := a.open(ctx)
@@ -182,6 +184,10 @@ func (c *composeCommand) withStore(ctx context.Context, a *app, project *types.P
 		return err
 	}
 	defer func() { _ = done() }()
+	plan, err := c.plan(a, project, push, cd, progress)
+	if err != nil {
+		return severalLines{err}
+	}
 	// Under the lease nothing that was verified is collected before it is used.
 	ctx, release, err := cd.WithLease(ctx)
 	if err != nil {
@@ -214,7 +220,7 @@ func (c *composeCommand) config(ctx context.Context, a *app, project *types.Proj
 		return err
 	}
 	progress := a.composeProgress()
-	plan, err := c.plan(a, project, false, progress)
+	plan, err := c.plan(a, project, false, nil, progress)
 	if err != nil {
 		return severalLines{err}
 	}

@@ -136,6 +136,9 @@ func (c *composeCommand) pullMissing(a *app, cd *containerd.Client, project *typ
 			if err == nil || !errdefs.IsNotFound(err) {
 				return record.Target, err
 			}
+			if never := func(name string) bool { return services[name].PullPolicy == types.PullPolicyNever }; slices.ContainsFunc(image.Services, never) {
+				return ocispec.Descriptor{}, misconfigured("pull", image.Ref, errors.New("not in the image store, and pull_policy is never"))
+			}
 		}
 		return pull(ctx, image)
 	}
