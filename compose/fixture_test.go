@@ -45,6 +45,8 @@ type scene struct {
 
 	mu       sync.Mutex
 	requests []string
+	// hangs is a part of the paths that are not answered.
+	hangs string
 }
 
 // testKeys are made once: encrypting one takes scrypt its quarter of a second.
@@ -67,7 +69,12 @@ func newScene(t testing.TB) *scene {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		s.requests = append(s.requests, r.Method+" "+r.URL.Path)
+		hangs := s.hangs
 		s.mu.Unlock()
+		if hangs != "" && strings.Contains(r.URL.Path, hangs) {
+			<-r.Context().Done()
+			return
+		}
 		backend.ServeHTTP(w, r)
 	}))
 	t.Cleanup(server.Close)
@@ -221,6 +228,13 @@ func (s *scene) asked(parts ...string) int {
 		}
 	}
 	return n
+}
+
+// hang has no answer for paths with part in them, from now on.
+func (s *scene) hang(part string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hangs = part
 }
 
 func (s *scene) forget() {

@@ -354,6 +354,37 @@ func TestTheCallersContextEndsAll(t *testing.T) {
 	}
 }
 
+// TestAFailureEndsTheOthers, and what it ended is no failure of its own: the error
+// is of the family of the one that failed.
+func TestAFailureEndsTheOthers(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.push("bad:v1", "bad", "other")
+	s.push("slow:v1", "slow", "good")
+	project := s.load("services:\n  bad:\n    image: $R/bad:v1" + good + "  slow:\n    image: $R/slow:v1" + good + "  waits:\n    image: $R/slow:v2" + good)
+	s.hang("/v2/slow/")
+	var stopped []string
+	plan := s.plan(project, compose.Config{Parallel: 3, Trace: func(e compose.Event) {
+		if e.State == compose.Stopped {
+			stopped = append(stopped, e.Service)
+		}
+	}})
+	result, err := plan.Verify(s.ctx)
+	if family(err) != "rejected" || !strings.Contains(err.Error(), "service bad: ") || strings.Contains(err.Error(), "slow") {
+		t.Errorf("got %v", err)
+	}
+	slices.Sort(stopped)
+	if want := []string{"slow", "waits"}; !slices.Equal(stopped, want) {
+		t.Errorf("stopped %v, want %v", stopped, want)
+	}
+	for _, name := range stopped {
+		o, _ := result.Service(name)
+		if family(o.Err) != "inconclusive" || !strings.Contains(o.Err.Error(), "because another image failed") {
+			t.Errorf("%s: %v", name, o.Err)
+		}
+	}
+}
+
 func TestEventsTellHowFarEachServiceIs(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)

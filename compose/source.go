@@ -75,10 +75,14 @@ func (f source) names(file string) source {
 	return source{file, filepath.Dir(file)}
 }
 
+// lookupVisits is what looking into a file costs, in nodes.
+const lookupVisits = 100
+
 // lookup looks in a file, then where the service of path comes from, then in what
 // the file includes.
 func (s *sources) lookup(in source, path []string, depth int) (file string, line int) {
-	if depth == 0 {
+	s.visits -= lookupVisits
+	if depth == 0 || s.visits < 0 {
 		return "", 0
 	}
 	documents := s.read(in.file)

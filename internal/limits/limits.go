@@ -183,15 +183,20 @@ const (
 	// once. Each takes a few requests at a time, and registries throttle by client.
 	ParallelImages = 8
 
-	// ComposeFile bounds a Compose file, and ComposeFiles those of one project,
-	// that are read to tell in which line a field is.
-	ComposeFile  = 1 << 20
+	// ComposeFile bounds a Compose file that is read to tell in which line a field
+	// is. The largest that are seen are a tenth of it.
+	ComposeFile = 1 << 20
+
+	// ComposeFiles bounds those of one project that are read for that.
 	ComposeFiles = 64
 
 	// ComposeDepth bounds the aliases, merged mappings and extended services that
-	// are followed to find a field, and ComposeNodes all that is looked at for that.
+	// are followed for that.
 	ComposeDepth = 16
-	ComposeNodes = 1 << 22
+
+	// ComposeNodes bounds all that is looked at for that: there can be no end of
+	// ways to a node.
+	ComposeNodes = 1 << 20
 
 	// Problems bounds those that are listed of one project. Nobody reads more.
 	Problems = 256
