@@ -70,8 +70,7 @@ func Name(ref string) string {
 		return ""
 	}
 	if strings.HasPrefix(ref, pkcs11Scheme) {
-		// The query may have the PIN (RFC 7512, section 2.4).
-		ref, _, _ = strings.Cut(ref, "?")
+		return pkcs11Scheme // The rest may have the PIN (RFC 7512, section 2.4).
 	}
 	return ref
 }
