@@ -187,7 +187,7 @@ func ellipticKey(kind uint, parameters, point []byte) (crypto.PublicKey, error) 
 	}
 	if kind == keyTypeEdwards {
 		if len(point) != ed25519.PublicKeySize {
-			return nil, fmt.Errorf("Edwards point of %d bytes, want Ed25519's %d", len(point), ed25519.PublicKeySize)
+			return nil, fmt.Errorf("a point of %d bytes on an Edwards curve, want %d, of Ed25519", len(point), ed25519.PublicKeySize)
 		}
 		return ed25519.PublicKey(point), nil
 	}

@@ -43,7 +43,7 @@ type Key struct {
 
 // Start starts a service without keys.
 func Start() *Service {
-	s := &Service{AccessKey: "AKIAIOSFODNN7EXAMPLE", keys: map[string]*Key{}}
+	s := &Service{AccessKey: "AKIAIOSFODNN7EXAMPLE", keys: map[string]*Key{}} //nolint:gosec // it is the one of AWS's documentation
 	s.server = httptest.NewTLSServer(s)
 	return s
 }

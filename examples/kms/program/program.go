@@ -56,9 +56,10 @@ func sign(ctx context.Context, client *registry.Client, keyRef, image string, ou
 		return err
 	}
 	attached, err := client.Sign(ctx, image, signer)
-	for _, a := range attached {
-		fmt.Fprintln(out, "signed", a.Subject)
+	if err != nil {
+		return err
 	}
+	_, err = fmt.Fprintln(out, "signed", attached[0].Subject)
 	return err
 }
 
@@ -75,6 +76,6 @@ func check(ctx context.Context, client *registry.Client, keyRef, image string, o
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(out, "verified", result.Image.Target.Digest)
-	return nil
+	_, err = fmt.Fprintln(out, "verified", result.Image.Target.Digest)
+	return err
 }
