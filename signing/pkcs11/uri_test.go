@@ -91,6 +91,21 @@ func TestParseURIRefuses(t *testing.T) {
 	}
 }
 
+func TestWhatIsShownOfAURI(t *testing.T) {
+	t.Parallel()
+	for s, want := range map[string]string{
+		"pkcs11:token=a;object=b?pin-value=s3cret": "pkcs11:token=a;object=b",
+		"pkcs11:token=a;object=b":                  "pkcs11:token=a;object=b",
+		"pkcs11:token=a;pinfile=s3cret":            "pkcs11:",
+		"pkcs11:token=\x1b[2Ja;object=b":           "pkcs11:",
+		"s3cret":                                   "",
+	} {
+		if got := describe(s); got != want {
+			t.Errorf("%q is shown as %q, want %q", s, got, want)
+		}
+	}
+}
+
 func FuzzParseURI(f *testing.F) {
 	f.Add("pkcs11:token=a;slot-id=5;id=%01;object=b?module-path=/m&pin-value=s3cret")
 	f.Add("pkcs11:?")
