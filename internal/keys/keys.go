@@ -70,7 +70,10 @@ func Name(ref string) string {
 		return ""
 	}
 	if strings.HasPrefix(ref, pkcs11Scheme) {
-		return pkcs11Scheme // The rest may have the PIN (RFC 7512, section 2.4).
+		// The query may have the PIN (RFC 7512, section 2.4), and the path by mistake.
+		if ref, _, _ = strings.Cut(ref, "?"); strings.Contains(ref, "pin") {
+			ref = pkcs11Scheme + "…"
+		}
 	}
 	return ref
 }

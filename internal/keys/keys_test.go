@@ -162,8 +162,13 @@ func TestAKeyIsNoReference(t *testing.T) {
 			}
 		})
 	}
-	if got := keys.Name("pkcs11:token=t;object=k?pin-value=1234&module-path=/m.so"); got != "pkcs11:" {
-		t.Errorf("a URI with a PIN is named %q", got)
+	for ref, want := range map[string]string{
+		"pkcs11:token=t;object=k?pin-value=1234&module-path=/m.so": "pkcs11:token=t;object=k",
+		"pkcs11:token=t;object=k;pin-value=1234":                   "pkcs11:…",
+	} {
+		if got := keys.Name(ref); got != want {
+			t.Errorf("a URI with a PIN is named %q, want %q", got, want)
+		}
 	}
 	for _, ref := range []string{"", "cosign.key", "env://NAME", "kms://key", "dir with space/cosign.key"} {
 		if got := keys.Name(ref); got != ref {

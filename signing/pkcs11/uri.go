@@ -36,7 +36,7 @@ func describe(s string) string {
 	}
 	path, _, _ := strings.Cut(s, "?")
 	if strings.Contains(path, "pin") || strings.ContainsFunc(path, unicode.IsControl) {
-		return scheme
+		return scheme + "…"
 	}
 	return path
 }
