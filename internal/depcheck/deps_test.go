@@ -56,8 +56,10 @@ var tolerated = []string{
 // of the standard library, and modules beside this one. See overBudget.
 var budget = map[string]struct{ packages, modules int }{
 	"signing": {515, 98},
-	"verify":  {515, 98},
-	"keyless": {530, 101},
+	// With no provider. What each one adds is in docs/keys.md.
+	"signing/kms": {75, 14},
+	"verify":      {515, 98},
+	"keyless":     {530, 101},
 	// By the clients of Buildkite and SPIFFE.
 	"keyless/ambient": {565, 111},
 	"registry":        {640, 121},

@@ -121,6 +121,10 @@ const (
 	// entry is under 64 KiB.
 	ServiceReply = 1 << 20
 
+	// KeyService bounds one request to a key management service or a token. They
+	// answer within a second, and their clients try again for half a minute.
+	KeyService = time.Minute
+
 	// Login is how long a person may take to log in with a browser.
 	Login = 5 * time.Minute
 
