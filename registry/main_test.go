@@ -7,14 +7,18 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"os"
+	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/cosignkit/cosignkit/internal/traffic"
 )
 
 // TestMain fails when a test leaves a goroutine behind. The same binary is the
@@ -41,20 +45,25 @@ func TestMain(m *testing.M) {
 	}), goleak.IgnoreCurrent())
 }
 
-// proxiedName is a host that the proxy takes for loopback.
-const proxiedName = "registry.proxied.test"
+// proxiedName and proxiedIPv6 are hosts that the proxy takes for loopback, with
+// the subdomains of the first.
+const (
+	proxiedName = "registry.proxied.test"
+	proxiedIPv6 = "[2001:db8::1]"
+)
 
-// serveProxy is an HTTP proxy that knows one host.
+// serveProxy is an HTTP proxy that knows those hosts.
 func serveProxy(w http.ResponseWriter, r *http.Request) {
 	host, port, err := net.SplitHostPort(r.Host)
-	if err != nil || host != proxiedName {
+	if err != nil || !strings.HasSuffix("."+host, "."+proxiedName) && "["+host+"]" != proxiedIPv6 {
 		http.Error(w, "unknown host "+r.Host, http.StatusBadGateway)
 		return
 	}
 	address := net.JoinHostPort("127.0.0.1", port)
 	if r.Method != http.MethodConnect {
-		(&httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) {
+		(&httputil.ReverseProxy{ErrorLog: log.New(io.Discard, "", 0), Rewrite: func(p *httputil.ProxyRequest) {
 			p.Out.URL.Scheme, p.Out.URL.Host, p.Out.Host = "http", address, address
+			p.Out.Header.Set(traffic.ProxiedHeader, "yes")
 		}}).ServeHTTP(w, r)
 		return
 	}
