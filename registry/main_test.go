@@ -6,12 +6,7 @@ package registry_test
 import (
 	"flag"
 	"fmt"
-	"io"
-	"log"
-	"net"
-	"net/http"
 	"net/http/httptest"
-	"net/http/httputil"
 	"os"
 	"strings"
 	"testing"
@@ -33,7 +28,7 @@ func TestMain(m *testing.M) {
 		return
 	}
 	// net/http reads these once for the process, and uses no proxy for loopback.
-	proxy := httptest.NewServer(http.HandlerFunc(serveProxy))
+	proxy := httptest.NewServer(traffic.Proxy(proxied))
 	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY"} {
 		if err := os.Setenv(name, proxy.URL); err != nil {
 			panic(err)
@@ -52,35 +47,6 @@ const (
 	proxiedIPv6 = "[2001:db8::1]"
 )
 
-// serveProxy is an HTTP proxy that knows those hosts.
-func serveProxy(w http.ResponseWriter, r *http.Request) {
-	host, port, err := net.SplitHostPort(r.Host)
-	if err != nil || !strings.HasSuffix("."+host, "."+proxiedName) && "["+host+"]" != proxiedIPv6 {
-		http.Error(w, "unknown host "+r.Host, http.StatusBadGateway)
-		return
-	}
-	address := net.JoinHostPort("127.0.0.1", port)
-	if r.Method != http.MethodConnect {
-		(&httputil.ReverseProxy{ErrorLog: log.New(io.Discard, "", 0), Rewrite: func(p *httputil.ProxyRequest) {
-			p.Out.URL.Scheme, p.Out.URL.Host, p.Out.Host = "http", address, address
-			p.Out.Header.Set(traffic.ProxiedHeader, "yes")
-		}}).ServeHTTP(w, r)
-		return
-	}
-	server, err := net.Dial("tcp", address)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadGateway)
-		return
-	}
-	client, _, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		panic(err)
-	}
-	_, _ = io.WriteString(client, "HTTP/1.1 200 OK\r\n\r\n")
-	go func() {
-		_, _ = io.Copy(server, client)
-		_ = server.Close()
-	}()
-	_, _ = io.Copy(client, server)
-	_ = client.Close()
+func proxied(host string) bool {
+	return strings.HasSuffix("."+host, "."+proxiedName) || "["+host+"]" == proxiedIPv6
 }

@@ -123,6 +123,13 @@ func (f Flows) Push(ctx context.Context) (*Image, error) {
 	return image, errors.Join(err, cd.Close())
 }
 
+// PushUnsigned pushes an image that Make made, as a tool without signatures does.
+func (f Flows) PushUnsigned(ctx context.Context, cd *embedded.Client, image *Image) error {
+	return f.with(func(c *registry.Client) error {
+		return cd.Push(ctx, f.Ref, image.Target, containerd.WithResolver(c.Resolver()))
+	})
+}
+
 // Verify wants a signature by key in each form that was written.
 func (f Flows) Verify(ctx context.Context, image *Image, key *ecdsa.PrivateKey) error {
 	return f.with(func(c *registry.Client) error {

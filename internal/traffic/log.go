@@ -50,7 +50,7 @@ type Log struct {
 	requests []*Request
 }
 
-// Handler keeps the requests to next, which are those of the server of a name.
+// Handler keeps the requests to next, which are those to server.
 func (l *Log) Handler(server string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		request := newRequest(server, r)
@@ -83,6 +83,17 @@ func newRequest(server string, r *http.Request) *Request {
 	request.User, _, _ = r.BasicAuth()
 	request.Bearer = strings.HasPrefix(r.Header.Get("Authorization"), "Bearer ")
 	return request
+}
+
+// Add keeps a request that a server has logged itself, with what is known of its
+// way.
+func (l *Log) Add(way Way, method string, u *url.URL, status int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.requests = append(l.requests, &Request{Way: way, Method: method, URL: u, Status: status})
+	if d := u.Query().Get("digest"); method == http.MethodPut && d != "" {
+		l.ended(u.Path, digest.Digest(d))
+	}
 }
 
 // ended tells what an upload was of from the request that ended it.
