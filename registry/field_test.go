@@ -142,6 +142,15 @@ var fields = []struct {
 			}
 		}
 	}},
+	{"an insecure registry and its token server with unknown certificates", func(f *field) {
+		ca := ok(traffic.NewAuthority())
+		tokens := ok(traffic.NewTokenServer(ca, "me", "s3cret"))
+		tokens.Realm = "https://" + f.serve("tokens", tokens, ok(ca.ServerTLS(false, "elsewhere.test")), "tokens."+proxiedName) + "/token"
+		server, _ := f.serveTLS(false, tokens.Require(newBackend()))
+		f.repository, f.config.InsecureRegistries = server+"/team/app", []string{server}
+		f.config.Credentials = f.credentialsFor(server)
+		f.want = func(w traffic.Way) bool { return w.TLS && (w.Bearer || w.Server == "tokens") }
+	}},
 	{"an IPv6 address with plain HTTP", func(f *field) {
 		server := f.serve("origin", newBackend(), nil, proxiedIPv6)
 		f.repository, f.config.InsecureRegistries = server+"/team/app", []string{server}
@@ -318,15 +327,25 @@ func (f *field) credentialsFor(host string) func(string) (string, string, error)
 	}
 }
 
-// withTokens serves the origin to who has a token of a server that is elsewhere.
+// withTokens serves the origin to who has a token of a server that is elsewhere. The
+// token server wants to see all that is configured for the registry, too.
 func (f *field) withTokens() *traffic.TokenServer {
 	f.t.Helper()
-	tokens := ok(traffic.NewTokenServer(ok(traffic.NewAuthority()), "me", "s3cret"))
-	tokens.Realm = "http://" + f.serve("tokens", tokens, nil, "127.0.0.1") + "/token"
-	server, _ := f.serveTLS(false, tokens.Require(newBackend()))
-	f.toml("server = %q\nskip_verify = true\n", "https://"+server)
+	ca := ok(traffic.NewAuthority())
+	config := ok(ca.ServerTLS(true, proxiedName, "tokens."+proxiedName))
+	tokens := ok(traffic.NewTokenServer(ca, "me", "s3cret"))
+	tokens.Realm = "https://" + f.serve("tokens", demanding("X-Tenant", "blue", tokens), config, "tokens."+proxiedName) + "/token"
+	server := f.serve("origin", demanding("X-Tenant", "blue", tokens.Require(newBackend())), config, proxiedName)
+	pair := ok(ca.Issue("me"))
+	f.hostsDir("registry.test", map[string][]byte{
+		"hosts.toml": fmt.Appendf(nil, "server = %q\nca = \"own.pem\"\nclient = [[\"me.pem\", \"me-key.pem\"]]\n[header]\nX-Tenant = \"blue\"\n", "https://"+server),
+		"own.pem":    ca.PEM, "me.pem": pair.Certificate, "me-key.pem": pair.Key,
+	})
 	f.config.Credentials = f.credentialsFor(server)
-	f.want = func(w traffic.Way) bool { return w.Server == "tokens" || w.TLS && w.Bearer }
+	f.config.UserAgent = "tool/1.0"
+	f.want = func(w traffic.Way) bool {
+		return w.Certificate == "me" && w.Agent == "tool/1.0" && (w.Bearer || w.Server == "tokens")
+	}
 	return tokens
 }
 
