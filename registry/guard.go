@@ -21,8 +21,9 @@ import (
 )
 
 // guard puts checks in the way of everything that goes to and comes from a
-// host. fresh makes the host's authorizer anew; nil keeps the one that it has.
-func guard(host docker.RegistryHost, fresh func() docker.Authorizer) docker.RegistryHost {
+// host, which is the last to be asked or not. fresh makes the host's authorizer
+// anew; nil keeps the one that it has.
+func guard(host docker.RegistryHost, last bool, fresh func() docker.Authorizer) docker.RegistryHost {
 	client := http.Client{}
 	if host.Client != nil {
 		client = *host.Client
@@ -31,7 +32,7 @@ func guard(host docker.RegistryHost, fresh func() docker.Authorizer) docker.Regi
 	if transport == nil {
 		transport = http.DefaultTransport
 	}
-	client.Transport = guardedTransport{transport, serverOf(host.Scheme, host.Host), host.Header}
+	client.Transport = guardedTransport{transport, serverOf(host.Scheme, host.Host), host.Header, last}
 	host.Client = &client
 	if fresh == nil && host.Authorizer != nil {
 		kept := host.Authorizer
@@ -138,6 +139,7 @@ type guardedTransport struct {
 	next   http.RoundTripper
 	server string
 	header http.Header
+	last   bool
 }
 
 func (t guardedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -149,7 +151,7 @@ func (t guardedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if serverOf(req.URL.Scheme, req.URL.Host) != t.server {
 		t.keepSecrets(req)
 	}
-	resp, err := t.next.RoundTrip(req)
+	resp, err := t.patiently(req)
 	if err != nil {
 		return nil, err
 	}

@@ -102,6 +102,7 @@ func (c *Client) newVerification(ctx context.Context, src source, name reference
 	}
 	l = l.WithDefaults()
 	ctx, cancel := context.WithTimeoutCause(ctx, l.Timeout, limits.Exceeded("time of the verification", l.Timeout))
+	ctx = withPatience(ctx, l.Timeout/limits.MirrorShare)
 	return &verification{
 		log: c.log, source: src, name: name, verifier: verifier, options: o, elsewhere: elsewhere,
 		limits: l, indexes: &budget{limits: l},
