@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"log/slog"
 	"slices"
 
 	"github.com/containerd/containerd/v2/core/images"
@@ -101,8 +102,9 @@ func (c *Client) newVerification(ctx context.Context, src source, name reference
 	}
 	l = l.WithDefaults()
 	ctx, cancel := context.WithTimeoutCause(ctx, l.Timeout, limits.Exceeded("time of the verification", l.Timeout))
+	ctx = withPatience(ctx, l.Timeout/limits.MirrorShare)
 	return &verification{
-		source: src, name: name, verifier: verifier, options: o, elsewhere: elsewhere,
+		log: c.log, source: src, name: name, verifier: verifier, options: o, elsewhere: elsewhere,
 		limits: l, indexes: &budget{limits: l},
 	}, c.ownContext(ctx, max(l.Manifest, l.Payload, l.Bundle)), cancel, nil
 }
@@ -123,6 +125,7 @@ func (c *Client) signatureRepository(ofCall *string) (reference.Named, error) {
 // verification is one verification of one image.
 type verification struct {
 	source
+	log      *slog.Logger
 	name     reference.Named
 	verifier verify.Verifier
 	limits   verify.Limits
@@ -171,7 +174,11 @@ func (v *verification) verify(ctx context.Context, target ocispec.Descriptor) (*
 // repository in.
 func (v *verification) node(ctx context.Context, in reference.Named, target ocispec.Descriptor) (*verify.Result, error) {
 	image := v.image(target)
-	result, err := v.check(ctx, image, discover(ctx, v.repositories(in), target.Digest, v.limits))
+	repositories := v.repositories(in)
+	result, err := v.check(ctx, image, discover(ctx, repositories, target.Digest, v.limits))
+	for _, r := range repositories {
+		r.seen.report(ctx, v.log, image.String())
+	}
 	// A nil error alone is not trusted: a verifier of somebody else's that
 	// forgets the result, or answers for another image, must not let one pass.
 	if err == nil && (result == nil || !result.Accepted || result.Image.Target.Digest != target.Digest) {
@@ -206,9 +213,9 @@ func (v *verification) check(ctx context.Context, image verify.Image, candidates
 
 // repositories are where signatures of what is in a repository are looked for.
 func (v *verification) repositories(in reference.Named) []repository {
-	all := []repository{{source: v.source, name: in}}
+	all := []repository{{source: v.source, name: in, seen: &sightings{}}}
 	if v.elsewhere != nil && v.elsewhere.Name() != in.Name() {
-		all = append(all, repository{source: v.source, name: v.elsewhere, elsewhere: v.elsewhere.Name()})
+		all = append(all, repository{source: v.source, name: v.elsewhere, elsewhere: v.elsewhere.Name(), seen: &sightings{}})
 	}
 	return all
 }

@@ -28,6 +28,7 @@ var forbidden = []ban{
 	{"github.com/sigstore/sigstore/pkg/signature/kms/hashivault", "a KMS provider, opt-in by import only"},
 	{module + "/" + processes, "it starts processes"},
 	{module + "/" + vectors, "it is for tests"},
+	{module + "/" + traffic, "it is for tests"},
 	{"github.com/aws", "a cloud SDK"},
 	{"github.com/Azure/azure-sdk-for-go", "a cloud SDK"},
 	{"cloud.google.com/go", "a cloud SDK"},
