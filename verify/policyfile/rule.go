@@ -4,7 +4,6 @@
 package policyfile
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -99,9 +98,6 @@ func (p *Policy) add(d *document, line int, scope string, req requirement, confi
 		if !r.compile(d, line, req, config, log) {
 			return
 		}
-	}
-	r.selection.OnUnverified = func(ctx context.Context, image verify.Image, reason error) {
-		log.WarnContext(ctx, "image is accepted without being verified", "image", image.String(), "reason", reason.Error())
 	}
 	if scope == "" {
 		p.standard = r

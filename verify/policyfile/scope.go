@@ -31,6 +31,9 @@ func checkScope(scope string) error {
 	name, suffix := scope, ""
 	if at := strings.IndexByte(scope, '@'); at >= 0 {
 		name, suffix = scope[:at], scope[at:]
+		if strings.LastIndexByte(name, ':') > strings.LastIndexByte(name, '/') {
+			return errors.New("has a tag and a digest, want one of them")
+		}
 	} else if colon := strings.LastIndexByte(scope, ':'); colon > strings.LastIndexByte(scope, '/') {
 		name, suffix = scope[:colon], scope[colon:]
 	}
@@ -41,11 +44,8 @@ func checkScope(scope string) error {
 	if err != nil {
 		return err
 	}
-	_, tagged := named.(reference.Tagged)
 	digested, pinned := named.(reference.Digested)
 	switch {
-	case tagged && pinned:
-		return errors.New("has a tag and a digest, want one of them")
 	case pinned && (digested.Digest().Validate() != nil || digested.Digest().Algorithm() != digest.SHA256):
 		return errors.New("want a digest of sha256")
 	case named.String() != scope:
