@@ -37,8 +37,19 @@ func (c *Client) Verify(ctx context.Context, ref string, verifier verify.Verifie
 }
 
 // VerifyImage is [Client.Verify] for an image that is resolved already, such as
-// one that containerd is about to fetch or to run. Nothing is resolved again.
+// one that containerd is about to fetch or to run. Nothing is resolved again. A
+// digest in the name that is not that of the target is rejected.
 func (c *Client) VerifyImage(ctx context.Context, image verify.Image, verifier verify.Verifier, opts ...VerifyOption) (*verify.Result, error) {
+	o := makeVerifyOptions(opts)
+	name, err := checkImage(image, o)
+	if err != nil {
+		return nil, err
+	}
+	return c.verifyTarget(ctx, c.pullSource(), name, image.Target, verifier, o)
+}
+
+// checkImage checks what a caller has resolved by itself.
+func checkImage(image verify.Image, o verifyOptions) (reference.Named, error) {
 	name, err := normalize(image.Name)
 	if err == nil {
 		err = checkTarget(image.Target)
@@ -46,19 +57,19 @@ func (c *Client) VerifyImage(ctx context.Context, image verify.Image, verifier v
 	if err != nil {
 		return nil, fault.New(verify.ErrMisconfigured, opVerify, image.Name, "image", err)
 	}
-	o := makeVerifyOptions(opts)
+	if err := checkName(name, image.Target); err != nil {
+		return nil, fault.New(verify.ErrRejected, opVerify, image.Name, "image", err)
+	}
 	if o.platform != nil {
 		// Who has the descriptor is about to use it, and not another one.
 		err := errors.New("WithSignedPlatform is for references that are not resolved yet")
 		return nil, fault.New(verify.ErrMisconfigured, opVerify, image.Name, "options", err)
 	}
-	return c.verifyTarget(ctx, c.pullSource(), name, image.Target, verifier, o)
+	return name, nil
 }
 
 func (c *Client) resolveAndVerify(ctx context.Context, src source, name reference.Named, verifier verify.Verifier, o verifyOptions) (result *verify.Result, err error) {
-	if o.onResult != nil {
-		defer func() { o.onResult(result, err) }()
-	}
+	defer o.tell(&result, &err)
 	v, limited, cancel, err := c.newVerification(ctx, src, verify.Image{Name: name.String()}, name, verifier, o)
 	if err != nil {
 		return nil, fault.New(verify.ErrMisconfigured, opVerify, name.String(), "", err)
@@ -72,9 +83,7 @@ func (c *Client) resolveAndVerify(ctx context.Context, src source, name referenc
 }
 
 func (c *Client) verifyTarget(ctx context.Context, src source, name reference.Named, target ocispec.Descriptor, verifier verify.Verifier, o verifyOptions) (result *verify.Result, err error) {
-	if o.onResult != nil {
-		defer func() { o.onResult(result, err) }()
-	}
+	defer o.tell(&result, &err)
 	v, limited, cancel, err := c.newVerification(ctx, src, verify.Image{Name: name.String(), Target: target}, name, verifier, o)
 	if err != nil {
 		return nil, fault.New(verify.ErrMisconfigured, opVerify, name.String(), "", err)
@@ -89,7 +98,7 @@ func (c *Client) newVerification(ctx context.Context, src source, image verify.I
 	if verifier == nil {
 		return nil, nil, nil, errNoVerifier
 	}
-	if err := o.check(); err != nil {
+	if err := o.check(src); err != nil {
 		return nil, nil, nil, err
 	}
 	selection, err := selectionOf(ctx, verifier, image)
@@ -154,7 +163,9 @@ type verification struct {
 	// elsewhere is a second repository in which signatures are looked for, or
 	// nil.
 	elsewhere reference.Named
-	log       *slog.Logger
+	// beside are further sources of signatures.
+	beside []source
+	log    *slog.Logger
 }
 
 func (v *verification) image(target ocispec.Descriptor) verify.Image {
@@ -243,6 +254,9 @@ func (v *verification) repositories(in reference.Named) []repository {
 	all := []repository{{source: v.source, name: in}}
 	if v.elsewhere != nil && v.elsewhere.Name() != in.Name() {
 		all = append(all, repository{source: v.source, name: v.elsewhere, elsewhere: v.elsewhere.Name()})
+	}
+	for _, s := range v.beside {
+		all = append(all, repository{source: s, name: in})
 	}
 	return all
 }

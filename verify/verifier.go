@@ -104,6 +104,9 @@ const (
 	SourceReferrersTag Source = "referrers tag"
 	// SourceSignatureTag is the manifest under the tag sha256-<hex>.sig.
 	SourceSignatureTag Source = "signature tag"
+	// SourceContentStore is what is kept beside the image in containerd's
+	// content store.
+	SourceContentStore Source = "content store"
 )
 
 func (o Origin) String() string {

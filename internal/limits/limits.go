@@ -29,6 +29,10 @@ const (
 	// Error bounds the text of an error that a registry is asked to explain.
 	Error = 64 << 10
 
+	// Reason bounds what an image verifier tells containerd, which shows it in a
+	// message of its own, and the kubelet in an event of 1 KiB.
+	Reason = 1000
+
 	// Payload bounds one simple signing payload: a few hundred bytes plus the
 	// signer's annotations.
 	Payload = 256 << 10
@@ -68,6 +72,11 @@ const (
 	// IndexManifests bounds the manifests and indexes that one index contains,
 	// nested ones included. Official images have about twenty.
 	IndexManifests = 512
+
+	// KeptSignatures bounds the signatures that are kept beside one image in a
+	// content store: as many of the largest as one verification reads. Policies
+	// ask for one, or a few.
+	KeptSignatures = TotalBytes / Bundle
 
 	// Annotations bounds the annotations of one signature, wanted or found.
 	Annotations = 256
@@ -171,6 +180,10 @@ const (
 	// exceed the time that another writer takes between reading and writing
 	// the tag.
 	TagSettle = 250 * time.Millisecond
+
+	// PinAttempts bounds how often a record of an image is created and, where it
+	// is there already, replaced, while others create and delete it.
+	PinAttempts = 16
 
 	// TagAttempts bounds how often a writer of a shared tag merges and writes
 	// again before it gives up.
