@@ -55,7 +55,7 @@ func TestScopesThatAreNone(t *testing.T) {
 		"registry.example/a:":            "invalid reference format",
 		"registry.example/a@sha256:1":    "invalid reference format",
 		"registry.example/a@sha512:" + strings.Repeat("0", 128): "want a digest of sha256",
-		"registry.example/a:v1@" + someDigest:                   "no image has such a name",
+		"registry.example/a:v1@" + someDigest:                   "has a tag and a digest",
 		"docker.io/a:v1":                                        "is not in full, want docker.io/library/a:v1",
 		"*":                                                     "a wildcard is *.DOMAIN",
 		"*.":                                                    "is no wildcard for hosts",
