@@ -94,6 +94,9 @@ func (w *Watcher) refresh(old *watched) (*watched, error) {
 		}
 	}
 	p, err := w.load()
+	if err == nil && p == nil {
+		err = errors.New("no policy was loaded")
+	}
 	if err != nil {
 		return nil, fault.New(verify.ErrMisconfigured, opRead, "", "", err)
 	}
