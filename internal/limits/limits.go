@@ -100,6 +100,9 @@ const (
 	// PolicyFile bounds a policy file. One with a thousand scopes is about 100 KiB.
 	PolicyFile = 1 << 20
 
+	// Problems bounds those of a policy file that an error tells of.
+	Problems = 100
+
 	// TUFRefresh is how long the state of a TUF repository is used before a
 	// newer one is looked for. Sigstore's timestamp metadata lives for a week.
 	TUFRefresh = 24 * time.Hour
