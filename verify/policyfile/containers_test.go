@@ -291,11 +291,7 @@ func partsOfRoot(t *testing.T) (fulcio, rekor string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var certificates, keys []byte
-	for _, ca := range root.Material().FulcioCertificateAuthorities() {
-		raw := ca.(*sgroot.FulcioCertificateAuthority).Root.Raw
-		certificates = append(certificates, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: raw})...)
-	}
+	var keys []byte
 	for _, log := range root.Material().RekorLogs() {
 		if _, isEd25519 := log.PublicKey.(ed25519.PublicKey); isEd25519 {
 			continue // Rekor v2
@@ -306,7 +302,22 @@ func partsOfRoot(t *testing.T) (fulcio, rekor string) {
 		}
 		keys = append(keys, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})...)
 	}
-	return base64.StdEncoding.EncodeToString(certificates), base64.StdEncoding.EncodeToString(keys)
+	return base64.StdEncoding.EncodeToString([]byte(rootCertificate(t))), base64.StdEncoding.EncodeToString(keys)
+}
+
+// rootCertificate is that of Fulcio in the golden trusted root.
+func rootCertificate(t *testing.T) string {
+	t.Helper()
+	set, err := goldenSet()
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := verify.LoadTrustedRoot(set.TrustedRoot())
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw := root.Material().FulcioCertificateAuthorities()[0].(*sgroot.FulcioCertificateAuthority).Root.Raw
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: raw}))
 }
 
 // TestContainersInTheField: files as distributions and vendors have them.
