@@ -13,10 +13,10 @@ import (
 	"os"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/cosignkit/cosignkit/verify"
-	"github.com/opencontainers/go-digest"
 )
 
 // Decide about an image with a public key and the one signature that was found.

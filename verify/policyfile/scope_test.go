@@ -203,7 +203,7 @@ func mustName(t *testing.T, name string) reference.Named {
 func TestTheMostSpecificScopeWins(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(300) {
-		r := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // to be the same each time
+		r := rand.New(rand.NewPCG(seed, 0))
 		pick := func(of ...string) string { return of[r.IntN(len(of))] }
 		name := func() string {
 			n := pick("a.example", "b.a.example", "b.a.example:5000", "example", "c.example")
@@ -258,7 +258,10 @@ func contains(scope, image string) bool {
 		return strings.HasSuffix(host, domain)
 	}
 	rest, ok := strings.CutPrefix(image, scope)
-	return ok && (rest == "" || strings.ContainsAny(rest[:1], "/:@")) && !(rest != "" && rest[0] == ':' && !strings.Contains(scope, "/"))
+	if !strings.Contains(scope, "/") {
+		return ok && rest[0] == '/' // what follows a host may be its port
+	}
+	return ok && (rest == "" || strings.ContainsAny(rest[:1], "/:@"))
 }
 
 func moreSpecific(a, b string) bool {
