@@ -103,6 +103,9 @@ func (p *Policy) find(image verify.Image) (*rule, Rule, error) {
 	if p == nil || p.standard == nil {
 		return nil, Rule{}, errors.New("the policy was not read from a file")
 	}
+	if len(image.Name) > limits.Reference {
+		return nil, Rule{}, limits.Exceeded("reference in bytes", limits.Reference)
+	}
 	named, err := reference.ParseNormalizedNamed(image.Name)
 	if err != nil {
 		return nil, Rule{}, fault.Printable(err)

@@ -10,6 +10,8 @@ import (
 
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/cosignkit/cosignkit/internal/limits"
 )
 
 // checkScope returns an error for a scope that no image could be in. Scopes are
@@ -17,6 +19,8 @@ import (
 // for hosts, a namespace, a repository, or an image by tag or digest; in full.
 func checkScope(scope string) error {
 	switch {
+	case len(scope) > limits.Reference:
+		return errors.New("is too long for any image")
 	case strings.Contains(scope, "://"):
 		return errors.New("has a scheme, want REGISTRY or REGISTRY/REPOSITORY")
 	case strings.HasSuffix(scope, "/"):
