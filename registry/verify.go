@@ -110,7 +110,11 @@ func (c *Client) newVerification(ctx context.Context, src source, image verify.I
 		return nil, nil, nil, fmt.Errorf("signature repository: %w", err)
 	}
 	l := verify.Limits{}
-	if limited, ok := selection.Verifier.(verify.LimitedVerifier); ok {
+	limited, ok := selection.Verifier.(verify.LimitedVerifier)
+	if !ok {
+		limited, ok = verifier.(verify.LimitedVerifier)
+	}
+	if ok {
 		l = limited.Limits()
 	}
 	l = l.WithDefaults()

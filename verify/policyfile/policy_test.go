@@ -206,3 +206,21 @@ func TestSelectionSaysWhereSignaturesAre(t *testing.T) {
 		}
 	}
 }
+
+// TestLimits: those of the Config hold for every rule.
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	config := policyfile.Config{Limits: verify.Limits{Candidates: 7}}
+	p := mustParse(t, signedPolicy, config)
+	s, err := p.Select(t.Context(), verify.Image{Name: "registry.example/team"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, v := range map[string]verify.Verifier{"policy": p, "rule": s.Verifier, "watcher": policyfile.Watch("", nil, config)} {
+		if got := v.(verify.LimitedVerifier).Limits(); got != config.Limits.WithDefaults() {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	_, err = policyfile.Parse([]byte(testdata(t, signedPolicy)), "", policyfile.Config{Limits: verify.Limits{Chain: -1}})
+	wantFamily(t, err, verify.ErrMisconfigured)
+}

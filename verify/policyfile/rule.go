@@ -4,6 +4,7 @@
 package policyfile
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -142,7 +143,9 @@ func (p *Policy) warn(log *slog.Logger) {
 	for _, r := range p.rules {
 		all = append(all, r)
 	}
-	slices.SortFunc(all, func(a, b *rule) int { return a.Line - b.Line })
+	slices.SortFunc(all, func(a, b *rule) int {
+		return cmp.Or(a.Line-b.Line, strings.Compare(a.Scope, b.Scope))
+	})
 	for _, r := range all {
 		switch r.Action {
 		case InsecureAcceptAnything:
