@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"regexp"
+	"strings"
 	"sync"
 
 	"github.com/containerd/containerd/v2/core/remotes"
@@ -169,6 +171,9 @@ func (c *Client) SignImage(ctx context.Context, image verify.Image, signer signi
 	if err == nil {
 		err = checkTarget(image.Target)
 	}
+	if err == nil {
+		err = checkName(name, image.Target)
+	}
 	if err == nil && signer == nil {
 		err = errNoSigner
 	}
@@ -298,9 +303,33 @@ func (s *signatures) done(ctx context.Context, a Attached) {
 
 // normalize parses a reference as Docker's users write them.
 func normalize(ref string) (reference.Named, error) {
+	if isOfAnotherKind(ref) {
+		return nil, errKind
+	}
 	named, err := reference.ParseNormalizedNamed(ref)
 	if err != nil {
 		return nil, err
 	}
 	return reference.TagNameOnly(named), nil
+}
+
+// errKind is about what tools take in the place of a reference. Nothing says who
+// signed it, and that is no reason to let it pass.
+var errKind = errors.New("only an image reference can be signed or verified: an archive, a path, an image ID and a reference of another kind, such as ipfs://, have no repository with signatures")
+
+// isOfAnotherKind recognises URLs, paths and IDs. sha256:<hex> would be taken for a
+// tag.
+func isOfAnotherKind(ref string) bool {
+	return strings.Contains(ref, "://") || strings.HasPrefix(ref, "/") || strings.HasPrefix(ref, ".") || strings.Contains(ref, `\`) ||
+		imageID.MatchString(ref)
+}
+
+var imageID = regexp.MustCompile(`^(sha256:)?[0-9a-f]{64}$`)
+
+// checkName refuses a descriptor for a name with the digest of another one.
+func checkName(name reference.Named, target ocispec.Descriptor) error {
+	if d, ok := name.(reference.Digested); ok && d.Digest() != target.Digest {
+		return fmt.Errorf("%w: %s is %s", errContent, name, target.Digest)
+	}
+	return nil
 }

@@ -94,6 +94,12 @@ type place struct {
 }
 
 func (r repository) places() []place {
+	if _, ok := r.resolver.(storeResolver); ok {
+		return []place{{verify.SourceContentStore, r.fromAPI}}
+	}
+	if r.resolver == nil {
+		return []place{{verify.SourceReferrersAPI, fromNowhere}}
+	}
 	return []place{
 		{verify.SourceReferrersAPI, r.fromAPI},
 		{verify.SourceReferrersTag, r.fromReferrersTag},
@@ -147,6 +153,12 @@ func (d *distinct) unread() []verify.Candidate {
 		return ok && where != c.Origin
 	})
 }
+
+// errNotAsked is why a registry is unknown that nobody wants to be asked.
+var errNotAsked = errors.New("the registry was not asked")
+
+// fromNowhere is for a registry that must not be asked.
+func fromNowhere(context.Context, search, *budget) error { return errNotAsked }
 
 func (r repository) fromAPI(ctx context.Context, s search, b *budget) error {
 	reader := r.newReader(s, b)

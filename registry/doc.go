@@ -12,10 +12,13 @@
 //     for; run nothing but the descriptor in the result.
 //   - [Client.Push] and [Client.Pull] do so around containerd's own push and
 //     pull.
+//   - [Client.VerifyLocal] verifies an image that was pulled, before it runs,
+//     without a network where it can.
 //
 // A tool that has its own push and pull keeps them, and passes
 // [Client.SigningResolver] or [Client.VerifyingResolver] to
-// containerd.WithResolver.
+// containerd.WithResolver. After such a pull it calls [KeepSignatures]. A daemon
+// that embeds containerd's transfer service passes [Client.ImageVerifier] to it.
 //
 // # What is guaranteed
 //
@@ -38,6 +41,15 @@
 // once whether it has the referrers API, in the life of a [Client].
 //
 // An image with its signatures can also be in a directory, see [LayoutResolver].
+//
+// # Signatures of what is here
+//
+// Signatures that passed are kept beside the image in containerd's content store, as
+// referrers: the content of what was signed has a label for each, which begins with
+// containerd.io/gc.ref.content.referrer., so that containerd's garbage collection
+// keeps them as long as the image, and no longer. They are believed no more than
+// those in a registry: each start verifies them again, against the policy of that
+// time. Referrers that containerd itself pulled with the image are found as well.
 //
 // # Several platforms
 //

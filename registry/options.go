@@ -43,6 +43,7 @@ type verifyOptions struct {
 	platform      platforms.MatchComparer
 	everyPlatform bool
 	index         string
+	offline       bool
 	onResult      func(*verify.Result, error)
 }
 
@@ -62,12 +63,22 @@ func makeSignOptions(opts []SignOption) signOptions {
 	return o
 }
 
-// check refuses what cannot all be honoured.
-func (o verifyOptions) check() error {
+// check refuses what cannot all be honoured, or not with src.
+func (o verifyOptions) check(src source) error {
+	if _, local := src.resolver.(storeResolver); o.offline && !local {
+		return errors.New("WithoutRegistry is for images in a store")
+	}
 	if o.everyPlatform && (o.platform != nil || o.index != "") || o.platform != nil && o.index != "" {
 		return errors.New("WithEveryPlatform, WithSignedPlatform and WithContainingIndex exclude each other")
 	}
 	return nil
+}
+
+// tell tells whoever wants to know, once there is an outcome.
+func (o verifyOptions) tell(result **verify.Result, err *error) {
+	if o.onResult != nil {
+		o.onResult(*result, *err)
+	}
 }
 
 func makeVerifyOptions(opts []VerifyOption) verifyOptions {
@@ -166,6 +177,13 @@ func WithEveryPlatform() VerifyOption {
 // manifest.
 func WithContainingIndex(ref string) VerifyOption {
 	return verifyOption(func(o *verifyOptions) { o.index = ref })
+}
+
+// WithoutRegistry keeps [Client.VerifyLocal] and [Client.VerifyLocalImage] from
+// asking the registry: an image that is not acceptable by the signatures that are
+// kept beside it is then inconclusive. Elsewhere it is misconfigured.
+func WithoutRegistry() VerifyOption {
+	return verifyOption(func(o *verifyOptions) { o.offline = true })
 }
 
 // SignatureRepositoryFromEnvironment returns COSIGN_REPOSITORY, for

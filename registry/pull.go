@@ -21,8 +21,9 @@ import (
 // remote options are those of containerd's client.Pull, such as
 // containerd.WithPullUnpack; a resolver among them is not used. A verified
 // index yields the platform that the options ask for, fetched by the digest
-// that the index names. The result is not nil when candidates were checked,
-// also beside an error.
+// that the index names. The signatures that passed are kept beside the image, see
+// [KeepSignatures]; that this failed is logged as a warning, and nothing else. The
+// result is not nil when candidates were checked, also beside an error.
 func (c *Client) Pull(ctx context.Context, cd *containerd.Client, ref string, verifier verify.Verifier, remoteOpts []containerd.RemoteOpt, opts ...VerifyOption) (containerd.Image, *verify.Result, error) {
 	name, err := normalize(ref)
 	if err != nil {
@@ -59,6 +60,7 @@ func (c *Client) Pull(ctx context.Context, cd *containerd.Client, ref string, ve
 		}
 		return nil, result, fault.New(verify.ErrRejected, opPull, name.String(), "record", err)
 	}
+	c.keep(ctx, cd, result)
 	return image, result, nil
 }
 

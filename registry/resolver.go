@@ -24,7 +24,8 @@ import (
 // unmodified client.Pull. Its Resolve fails unless what the reference stands
 // for is acceptable to verifier, so that nothing is fetched before; its Fetcher
 // fetches by digest like any other. It does not push. Without a verifier every
-// Resolve fails. One resolver serves any number of references.
+// Resolve fails. One resolver serves any number of references. With [WithResult]
+// the caller has what [KeepSignatures] takes after the pull.
 func (c *Client) VerifyingResolver(verifier verify.Verifier, opts ...VerifyOption) remotes.Resolver {
 	return &verifyingResolver{plainResolver: plainResolver{client: c}, verifier: verifier, options: makeVerifyOptions(opts)}
 }

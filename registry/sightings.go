@@ -60,6 +60,9 @@ func (s *sightings) note(ctx context.Context, host docker.RegistryHost, found bo
 // those gave none. Nobody would notice a mirror that lacks them until the registry
 // behind it is gone.
 func (s *sightings) report(ctx context.Context, log *slog.Logger, image string) {
+	if s == nil {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	at := slices.IndexFunc(s.hosts, func(h sighting) bool { return h.found })

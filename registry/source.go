@@ -101,8 +101,8 @@ func (s source) resolve(ctx context.Context, name distribution.Named) (ocispec.D
 	if err := checkTarget(desc); err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	if d, ok := name.(distribution.Digested); ok && d.Digest() != desc.Digest {
-		return ocispec.Descriptor{}, fmt.Errorf("%w: %s resolves to %s", errContent, name, desc.Digest)
+	if err := checkName(name, desc); err != nil {
+		return ocispec.Descriptor{}, err
 	}
 	// Nothing but these three is of any use, and all else is the registry's.
 	return ocispec.Descriptor{MediaType: desc.MediaType, Digest: desc.Digest, Size: desc.Size}, nil

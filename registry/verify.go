@@ -37,8 +37,19 @@ func (c *Client) Verify(ctx context.Context, ref string, verifier verify.Verifie
 }
 
 // VerifyImage is [Client.Verify] for an image that is resolved already, such as
-// one that containerd is about to fetch or to run. Nothing is resolved again.
+// one that containerd is about to fetch or to run. Nothing is resolved again. A
+// digest in the name that is not that of the target is rejected.
 func (c *Client) VerifyImage(ctx context.Context, image verify.Image, verifier verify.Verifier, opts ...VerifyOption) (*verify.Result, error) {
+	o := makeVerifyOptions(opts)
+	name, err := checkImage(image, o)
+	if err != nil {
+		return nil, err
+	}
+	return c.verifyTarget(ctx, c.pullSource(), name, image.Target, verifier, o)
+}
+
+// checkImage checks what a caller has resolved by itself.
+func checkImage(image verify.Image, o verifyOptions) (reference.Named, error) {
 	name, err := normalize(image.Name)
 	if err == nil {
 		err = checkTarget(image.Target)
@@ -46,75 +57,98 @@ func (c *Client) VerifyImage(ctx context.Context, image verify.Image, verifier v
 	if err != nil {
 		return nil, fault.New(verify.ErrMisconfigured, opVerify, image.Name, "image", err)
 	}
-	o := makeVerifyOptions(opts)
+	if err := checkName(name, image.Target); err != nil {
+		return nil, fault.New(verify.ErrRejected, opVerify, image.Name, "image", err)
+	}
 	if o.platform != nil {
 		// Who has the descriptor is about to use it, and not another one.
 		err := errors.New("WithSignedPlatform is for references that are not resolved yet")
 		return nil, fault.New(verify.ErrMisconfigured, opVerify, image.Name, "options", err)
 	}
-	return c.verifyTarget(ctx, c.pullSource(), name, image.Target, verifier, o)
+	return name, nil
 }
 
 func (c *Client) resolveAndVerify(ctx context.Context, src source, name reference.Named, verifier verify.Verifier, o verifyOptions) (result *verify.Result, err error) {
-	if o.onResult != nil {
-		defer func() { o.onResult(result, err) }()
-	}
-	v, ctx, cancel, err := c.newVerification(ctx, src, name, verifier, o)
+	defer o.tell(&result, &err)
+	v, limited, cancel, err := c.newVerification(ctx, src, verify.Image{Name: name.String()}, name, verifier, o)
 	if err != nil {
 		return nil, fault.New(verify.ErrMisconfigured, opVerify, name.String(), "", err)
 	}
 	defer cancel()
-	target, err := src.resolve(ctx, name)
+	target, err := src.resolve(limited, name)
 	if err != nil {
 		return nil, fault.New(kindOf(err), opVerify, name.String(), "resolve", err)
 	}
-	return v.verify(ctx, target)
+	return v.decide(ctx, target, func() (*verify.Result, error) { return v.verify(limited, target) })
 }
 
 func (c *Client) verifyTarget(ctx context.Context, src source, name reference.Named, target ocispec.Descriptor, verifier verify.Verifier, o verifyOptions) (result *verify.Result, err error) {
-	if o.onResult != nil {
-		defer func() { o.onResult(result, err) }()
-	}
-	v, ctx, cancel, err := c.newVerification(ctx, src, name, verifier, o)
+	defer o.tell(&result, &err)
+	v, limited, cancel, err := c.newVerification(ctx, src, verify.Image{Name: name.String(), Target: target}, name, verifier, o)
 	if err != nil {
 		return nil, fault.New(verify.ErrMisconfigured, opVerify, name.String(), "", err)
 	}
 	defer cancel()
-	return v.verify(ctx, target)
+	return v.decide(ctx, target, func() (*verify.Result, error) { return v.verify(limited, target) })
 }
 
 // newVerification returns the context that the verification is to be made in. The
 // verifier has its limit of time as well; this one bounds all that is read.
-func (c *Client) newVerification(ctx context.Context, src source, name reference.Named, verifier verify.Verifier, o verifyOptions) (*verification, context.Context, context.CancelFunc, error) {
+func (c *Client) newVerification(ctx context.Context, src source, image verify.Image, name reference.Named, verifier verify.Verifier, o verifyOptions) (*verification, context.Context, context.CancelFunc, error) {
 	if verifier == nil {
 		return nil, nil, nil, errNoVerifier
 	}
-	if err := o.check(); err != nil {
+	if err := o.check(src); err != nil {
 		return nil, nil, nil, err
 	}
-	elsewhere, err := c.signatureRepository(o.repository)
+	selection, err := selectionOf(ctx, verifier, image)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	elsewhere, err := c.signatureRepository(o.repository, selection.SignatureRepository)
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("signature repository: %w", err)
 	}
 	l := verify.Limits{}
-	if limited, ok := verifier.(verify.LimitedVerifier); ok {
+	limited, ok := selection.Verifier.(verify.LimitedVerifier)
+	if !ok {
+		limited, ok = verifier.(verify.LimitedVerifier)
+	}
+	if ok {
 		l = limited.Limits()
 	}
 	l = l.WithDefaults()
 	ctx, cancel := context.WithTimeoutCause(ctx, l.Timeout, limits.Exceeded("time of the verification", l.Timeout))
 	ctx = withPatience(ctx, l.Timeout/limits.MirrorShare)
 	return &verification{
-		log: c.log, source: src, name: name, verifier: verifier, options: o, elsewhere: elsewhere,
-		limits: l, indexes: &budget{limits: l},
+		source: src, name: name, selection: selection, options: o, elsewhere: elsewhere,
+		limits: l, indexes: &budget{limits: l}, log: c.log,
 	}, c.ownContext(ctx, max(l.Manifest, l.Payload, l.Bundle)), cancel, nil
 }
 
-// signatureRepository returns the repository of the call, or else of the client,
-// or nil.
-func (c *Client) signatureRepository(ofCall *string) (reference.Named, error) {
+// selectionOf asks a verifier that has different rules for different images.
+func selectionOf(ctx context.Context, verifier verify.Verifier, image verify.Image) (verify.Selection, error) {
+	selector, ok := verifier.(verify.Selector)
+	if !ok {
+		return verify.Selection{Verifier: verifier}, nil
+	}
+	selection, err := selector.Select(ctx, image)
+	if err != nil {
+		return verify.Selection{}, err
+	}
+	if _, ok := selection.Verifier.(verify.Selector); ok {
+		// Whose rule would hold, and who would warn?
+		return verify.Selection{}, errors.New("the verifier that was selected selects another one")
+	}
+	return selection, nil
+}
+
+// signatureRepository returns the first repository that is given, or else that of
+// the client, or nil.
+func (c *Client) signatureRepository(given ...*string) (reference.Named, error) {
 	name := c.config.SignatureRepository
-	if ofCall != nil {
-		name = *ofCall
+	if i := slices.IndexFunc(given, func(s *string) bool { return s != nil }); i >= 0 {
+		name = *given[i]
 	}
 	if name == "" {
 		return nil, nil
@@ -125,16 +159,18 @@ func (c *Client) signatureRepository(ofCall *string) (reference.Named, error) {
 // verification is one verification of one image.
 type verification struct {
 	source
-	log      *slog.Logger
-	name     reference.Named
-	verifier verify.Verifier
-	limits   verify.Limits
+	name      reference.Named
+	selection verify.Selection
+	limits    verify.Limits
 	// indexes is what may be read to find what an index contains.
 	indexes *budget
 	options verifyOptions
 	// elsewhere is a second repository in which signatures are looked for, or
 	// nil.
 	elsewhere reference.Named
+	// beside are further sources of signatures.
+	beside []source
+	log    *slog.Logger
 }
 
 func (v *verification) image(target ocispec.Descriptor) verify.Image {
@@ -144,6 +180,17 @@ func (v *verification) image(target ocispec.Descriptor) verify.Image {
 // failed wraps an error that is about what the caller gave.
 func (v *verification) failed(target ocispec.Descriptor, stage string, err error) error {
 	return fault.New(verify.ErrMisconfigured, opVerify, v.image(target).String(), stage, err)
+}
+
+// decide lets through what the policy only warns of, after all of the verification
+// of target: nothing in that must take an image for acceptable that is not. The
+// context is the caller's.
+func (v *verification) decide(ctx context.Context, target ocispec.Descriptor, strict func() (*verify.Result, error)) (*verify.Result, error) {
+	result, err := v.selection.Decide(ctx, v.image(target), strict)
+	if err == nil && result.Unverified != nil {
+		v.log.WarnContext(ctx, "image is accepted without being verified", "image", result.Image.String(), "reason", fault.OneLine(result.Unverified.Error()))
+	}
+	return result, err
 }
 
 // verify verifies target, and where that is not acceptable, what the options
@@ -200,7 +247,7 @@ func notAccepted(result *verify.Result) *verify.Result {
 }
 
 func (v *verification) check(ctx context.Context, image verify.Image, candidates iter.Seq[verify.Candidate]) (*verify.Result, error) {
-	if s, ok := v.verifier.(verify.StreamVerifier); ok && !v.options.everySigner {
+	if s, ok := v.selection.Verifier.(verify.StreamVerifier); ok && !v.options.everySigner {
 		return s.VerifyStream(ctx, image, candidates)
 	}
 	all := slices.Collect(candidates)
@@ -208,7 +255,7 @@ func (v *verification) check(ctx context.Context, image verify.Image, candidates
 		// They are not all that there are.
 		return nil, fault.Ended(ctx)
 	}
-	return v.verifier.Verify(ctx, image, all)
+	return v.selection.Verifier.Verify(ctx, image, all)
 }
 
 // repositories are where signatures of what is in a repository are looked for.
@@ -216,6 +263,9 @@ func (v *verification) repositories(in reference.Named) []repository {
 	all := []repository{{source: v.source, name: in, seen: &sightings{}}}
 	if v.elsewhere != nil && v.elsewhere.Name() != in.Name() {
 		all = append(all, repository{source: v.source, name: v.elsewhere, elsewhere: v.elsewhere.Name(), seen: &sightings{}})
+	}
+	for _, s := range v.beside {
+		all = append(all, repository{source: s, name: in})
 	}
 	return all
 }
@@ -329,6 +379,9 @@ func (v *verification) everyPlatform(ctx context.Context, result *verify.Result)
 	for i, r := range results {
 		if r != nil {
 			result.Signatures = append(result.Signatures, r.Signatures...)
+			if result.Unverified == nil {
+				result.Unverified = r.Unverified
+			}
 		}
 		// One that is bad decides, whatever is unknown of the others.
 		if errs[i] != nil && (failed == nil || errors.Is(errs[i], verify.ErrRejected) && !errors.Is(failed, verify.ErrRejected)) {

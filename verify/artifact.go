@@ -40,8 +40,9 @@ type Artifact struct {
 // empty for a message signature.
 //
 // The policy is that of images: who must have signed, logs, timestamps,
-// annotations of the subject. A Threshold of more than one and a Repository are
-// misconfigured, since one bundle is one signature and an artifact has no name.
+// annotations of the subject. A Threshold of more than one, a Repository and a
+// Reference are misconfigured, since one bundle is one signature and an artifact
+// has no name.
 //
 // The error is nil only if the bundle satisfies the policy. The signature is not
 // nil when the bundle was checked, also beside an error, which is then its Err
@@ -49,8 +50,8 @@ type Artifact struct {
 func Bundle(ctx context.Context, policy Policy, artifact Artifact, bundle []byte) (*Signature, error) {
 	const op = "verify bundle"
 	v, err := policy.validate()
-	if err == nil && (v.threshold > 1 || v.repository != nil) {
-		err = errors.New("a bundle is one signature and has no repository; Threshold and Repository are for images")
+	if err == nil && (v.threshold > 1 || v.repository != nil || v.reference != nil) {
+		err = errors.New("a bundle is one signature and has no repository; Threshold, Repository and Reference are for images")
 	}
 	if err != nil {
 		return nil, fault.New(ErrMisconfigured, op, "", "policy", err)

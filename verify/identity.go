@@ -101,6 +101,13 @@ func (i Identity) compile() (sgverify.CertificateIdentity, error) {
 	return sgverify.NewCertificateIdentity(sanMatcher, issuerMatcher, i.GitHub.extensions())
 }
 
+// Check returns an error, of no family, for an identity that a policy would not
+// take.
+func (i Identity) Check() error {
+	_, err := i.compile()
+	return err
+}
+
 // Match returns an error, of no family, unless the names in a certificate are
 // those of the identity. It verifies nothing: anybody can make a certificate
 // with any names.

@@ -74,6 +74,12 @@ type Policy struct {
 	// copied between registries. See [ExactRepository] and [RemapRepository].
 	Repository RepositoryMatcher
 
+	// Reference decides as Repository does, by whole references: the name of the
+	// image as it was asked for, with its tag or digest, and what a signature
+	// claims, as it was signed. Nil means any. It is for signatures that claim a
+	// tag, such as those of Podman and Skopeo; those of cosign claim none.
+	Reference ReferenceMatcher
+
 	// Limits bounds what is read and taken for one verification. The zero value
 	// is the defaults.
 	Limits Limits
@@ -114,6 +120,11 @@ type LogLookup interface {
 // claimed is empty when the signature claims none.
 type RepositoryMatcher func(image, claimed string) bool
 
+// ReferenceMatcher reports whether a signature that claims the reference claimed
+// is acceptable for the image that the reference image asks for. The signer chose
+// claimed, and it may be empty or anything else.
+type ReferenceMatcher func(image, claimed string) bool
+
 // ExactRepository accepts signatures that claim the image's own repository.
 func ExactRepository() RepositoryMatcher {
 	return func(image, claimed string) bool { return claimed != "" && claimed == image }
@@ -146,6 +157,7 @@ type validated struct {
 	lookup      LogLookup
 	annotations map[string]string
 	repository  RepositoryMatcher
+	reference   ReferenceMatcher
 	limits      Limits
 
 	logThreshold       int
@@ -178,6 +190,7 @@ func (p Policy) validate() (*validated, error) {
 		lookup:             p.LogLookup,
 		annotations:        maps.Clone(p.Annotations),
 		repository:         p.Repository,
+		reference:          p.Reference,
 		limits:             p.Limits.WithDefaults(),
 		logThreshold:       max(p.LogThreshold, 1),
 		timestampThreshold: p.TimestampThreshold,
@@ -324,6 +337,9 @@ func (v *validated) checkClaims(image Image, c Claims) error {
 		if got != want {
 			return fmt.Errorf("annotation %q is %.128q, want %q", key, got, want)
 		}
+	}
+	if v.reference != nil && !v.reference(image.Name, c.Repository) {
+		return fmt.Errorf("signed for %.256q, which the policy does not accept for %q", c.Repository, image.Name)
 	}
 	if v.repository == nil {
 		return nil

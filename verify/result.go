@@ -26,12 +26,20 @@ type Result struct {
 	// which a signature says nothing: what the bytes of that digest are tells.
 	Image Image
 
+	// Rule says by which rule, where there are several: that of the [Selection].
+	Rule string
+
 	// Accepted reports whether the policy is satisfied.
 	Accepted bool
 
 	// Matched is the manifest or index whose signatures satisfied the policy
 	// when Accepted: Image.Target, or an index that contains it.
 	Matched ocispec.Descriptor
+
+	// Unverified is why an image that is Accepted was not verified all the same:
+	// the rule for it accepts anything, or does no more than warn, see
+	// [Selection]. Ask [Result.Verified] rather than whether it is nil.
+	Unverified error
 
 	// Signatures has one entry for each candidate that was checked, good or bad, in
 	// that order. A verification that ends as soon as the image is acceptable
@@ -74,6 +82,9 @@ type Signature struct {
 	Timestamps []Timestamp
 	// Claims are what was signed.
 	Claims Claims
+	// Candidate is what was checked, as it was found, of a signature that passed:
+	// to keep it, or to show it elsewhere. It must not be modified.
+	Candidate Candidate
 }
 
 // Timestamp is a time that an authority vouches for.
@@ -113,6 +124,10 @@ type Claims struct {
 
 	payload json.RawMessage
 }
+
+// Verified reports whether signatures made the image acceptable. An image may be
+// Accepted without: see Unverified.
+func (r *Result) Verified() bool { return r != nil && r.Accepted && r.Unverified == nil }
 
 // Pinned returns the reference that stands for the verified image and cannot be
 // moved: Image.Name with the verified digest. A result that is not accepted has
@@ -156,14 +171,21 @@ func (r Result) MarshalJSON() ([]byte, error) {
 		}
 		signatures = append(signatures, out)
 	}
+	unverified := ""
+	if r.Unverified != nil {
+		unverified = r.Unverified.Error()
+	}
 	return json.Marshal(struct {
 		Name       string        `json:"name"`
 		Digest     string        `json:"digest"`
 		MediaType  string        `json:"mediaType,omitempty"`
 		Matched    digest.Digest `json:"matched,omitempty"`
+		Rule       string        `json:"rule,omitempty"`
 		Accepted   bool          `json:"accepted"`
+		Verified   bool          `json:"verified"`
+		Unverified string        `json:"unverified,omitempty"`
 		Signatures []signature   `json:"signatures"`
-	}{r.Image.Name, r.Image.Target.Digest.String(), r.Image.Target.MediaType, r.Matched.Digest, r.Accepted, signatures})
+	}{r.Image.Name, r.Image.Target.Digest.String(), r.Image.Target.MediaType, r.Matched.Digest, r.Rule, r.Accepted, r.Verified(), unverified, signatures})
 }
 
 // Payloads renders the signatures that passed as cosign verify prints them: an

@@ -104,6 +104,9 @@ const (
 	SourceReferrersTag Source = "referrers tag"
 	// SourceSignatureTag is the manifest under the tag sha256-<hex>.sig.
 	SourceSignatureTag Source = "signature tag"
+	// SourceContentStore is what is kept beside the image in containerd's
+	// content store.
+	SourceContentStore Source = "content store"
 )
 
 func (o Origin) String() string {
@@ -155,7 +158,7 @@ func (v *validated) verify(ctx context.Context, image Image, candidates iter.Seq
 	if err := validDigest(image.Target.Digest); err != nil {
 		return nil, fault.New(ErrMisconfigured, opVerify, image.Name, "image", err)
 	}
-	if v.repository != nil {
+	if v.repository != nil || v.reference != nil {
 		if _, err := repositoryName(image.Name); err != nil {
 			return nil, fault.New(ErrMisconfigured, opVerify, "", "image", err)
 		}
@@ -229,7 +232,7 @@ func (v *validated) verifyOne(ctx context.Context, image Image, c Candidate, mat
 	default:
 		s.Form = FormLegacy
 	}
-	return v.recovered(s, func() (found finding, claims Claims, err error) {
+	s, by = v.recovered(s, func() (found finding, claims Claims, err error) {
 		if s.Form == FormBundle {
 			found, claims, err = v.verifyImageBundle(ctx, image, c.Bundle, material)
 		} else {
@@ -240,6 +243,10 @@ func (v *validated) verifyOne(ctx context.Context, image Image, c Candidate, mat
 		}
 		return found, claims, err
 	})
+	if s.Err == nil {
+		s.Candidate = c
+	}
+	return s, by
 }
 
 // recovered completes s with what check finds. The packages that check calls

@@ -40,6 +40,24 @@ type Parts struct {
 	MaxChain                  int
 }
 
+// legacyAnnotations are those in which a legacy signature has its parts.
+var legacyAnnotations = []string{
+	static.SignatureAnnotationKey, static.CertificateAnnotationKey, static.ChainAnnotationKey,
+	static.BundleAnnotationKey, static.RFC3161TimestampAnnotationKey,
+}
+
+// LegacyParts returns those of the annotations of a legacy signature that are read.
+// The rest of them is whatever a registry adds.
+func LegacyParts(annotations map[string]string) map[string]string {
+	parts := map[string]string{}
+	for _, key := range legacyAnnotations {
+		if value, ok := annotations[key]; ok {
+			parts[key] = value
+		}
+	}
+	return parts
+}
+
 // FromLegacy translates a legacy signature. Without its certificate it is as if
 // it had been made with a long-lived key. Nothing in the result is trusted, but
 // the digest in it was computed from payload.
@@ -47,10 +65,7 @@ func FromLegacy(payload []byte, annotations map[string]string, parts Parts) (*pr
 	if limit := cmp.Or(parts.MaxPayload, limits.Payload); int64(len(payload)) > limit {
 		return nil, limits.Exceeded("payload in bytes", limit)
 	}
-	for _, key := range []string{
-		static.SignatureAnnotationKey, static.CertificateAnnotationKey, static.ChainAnnotationKey,
-		static.BundleAnnotationKey, static.RFC3161TimestampAnnotationKey,
-	} {
+	for _, key := range legacyAnnotations {
 		if limit := cmp.Or(parts.MaxAnnotation, limits.Bundle); int64(len(annotations[key])) > limit {
 			return nil, limits.Exceeded("annotation "+key+" in bytes", limit)
 		}

@@ -60,7 +60,9 @@ var budget = map[string]struct{ packages, modules int }{
 	// With no provider. What each one adds is in docs/keys.md.
 	"signing/kms": {75, 14},
 	"verify":      {515, 98},
-	"keyless":     {530, 101},
+	// By the parser of YAML.
+	"verify/policyfile": {516, 98},
+	"keyless":           {530, 101},
 	// By the clients of Buildkite and SPIFFE.
 	"keyless/ambient": {565, 111},
 	"registry":        {640, 121},

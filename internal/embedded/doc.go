@@ -11,6 +11,6 @@
 //
 // One process at a time can have a directory open. There are no tasks and no
 // containers, and unpacking is left out because mounting a snapshot takes root.
-// Nothing is collected: a namespace, as with a daemon, must be in the context
-// of each call, and content stays until the directory is removed.
+// A namespace, as with a daemon, must be in the context of each call. Nothing is
+// collected but by [Client.Collect], so content stays until then.
 package embedded

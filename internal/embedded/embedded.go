@@ -133,6 +133,12 @@ func openContent(root string) (content.Store, error) {
 	return local.NewStore(root)
 }
 
+// Collect removes what nothing refers to, as a daemon does by itself.
+func (c *Client) Collect(ctx context.Context) error {
+	_, err := c.db.GarbageCollect(ctx)
+	return err
+}
+
 // Close releases the directory. Operations that are under way must have ended.
 func (c *Client) Close() error {
 	return errors.Join(c.Client.Close(), c.snapshotter.Close(), c.db.Close())

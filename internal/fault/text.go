@@ -13,15 +13,18 @@ const maxText = 512
 
 // OneLine renders text that a registry may control: one line of bounded length
 // without control characters, which a terminal would obey.
-func OneLine(text string) string {
+func OneLine(text string) string { return Line(text, maxText) }
+
+// Line is [OneLine] with a bound of its own, in bytes.
+func Line(text string, limit int) string {
 	text = strings.Map(func(c rune) rune {
 		if unicode.IsControl(c) || unicode.In(c, unicode.Bidi_Control, unicode.Zl, unicode.Zp) {
 			return ' '
 		}
 		return c
 	}, strings.ToValidUTF8(text, "?"))
-	if len(text) > maxText {
-		text = strings.ToValidUTF8(text[:maxText], "") + "…"
+	if len(text) > limit {
+		text = strings.ToValidUTF8(text[:limit], "") + "…"
 	}
 	return text
 }

@@ -29,6 +29,10 @@ const (
 	// Error bounds the text of an error that a registry is asked to explain.
 	Error = 64 << 10
 
+	// Reason bounds what an image verifier tells containerd, which shows it in a
+	// message of its own, and the kubelet in an event of 1 KiB.
+	Reason = 1000
+
 	// Payload bounds one simple signing payload: a few hundred bytes plus the
 	// signer's annotations.
 	Payload = 256 << 10
@@ -75,6 +79,11 @@ const (
 	// nested ones included. Official images have about twenty.
 	IndexManifests = 512
 
+	// KeptSignatures bounds the signatures that are kept beside one image in a
+	// content store: as many of the largest as one verification reads. Policies
+	// ask for one, or a few.
+	KeptSignatures = TotalBytes / Bundle
+
 	// Annotations bounds the annotations of one signature, wanted or found.
 	Annotations = 256
 
@@ -93,6 +102,16 @@ const (
 	// TrustedRoot bounds a trusted root, a signing config, and a file of
 	// certificates or keys. Sigstore's own root is under 16 KiB.
 	TrustedRoot = 1 << 20
+
+	// PolicyFile bounds a policy file. One with a thousand scopes is about 100 KiB.
+	PolicyFile = 1 << 20
+
+	// Reference bounds an image reference. A path has at most 255 bytes, a host
+	// 253, a tag 128, and a digest of SHA-512 136.
+	Reference = 1 << 10
+
+	// Problems bounds those of a policy file that an error tells of.
+	Problems = 100
 
 	// TUFRefresh is how long the state of a TUF repository is used before a
 	// newer one is looked for. Sigstore's timestamp metadata lives for a week.
@@ -178,6 +197,10 @@ const (
 	// exceed the time that another writer takes between reading and writing
 	// the tag.
 	TagSettle = 250 * time.Millisecond
+
+	// PinAttempts bounds how often a record of an image is created and, where it
+	// is there already, replaced, while others create and delete it.
+	PinAttempts = 16
 
 	// TagAttempts bounds how often a writer of a shared tag merges and writes
 	// again before it gives up.

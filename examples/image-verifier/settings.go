@@ -1,0 +1,123 @@
+// Copyright The cosignkit Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/cosignkit/cosignkit/internal/files"
+	"github.com/cosignkit/cosignkit/registry"
+	"github.com/cosignkit/cosignkit/verify"
+	"github.com/cosignkit/cosignkit/verify/policyfile"
+)
+
+// maxConfig bounds the configuration file, which has a few lines.
+const maxConfig = 64 << 10
+
+// settings is the configuration file, in YAML. Paths in it are relative to its
+// directory. A field that does not exist is an error.
+type settings struct {
+	// Policy is a policy file, see package policyfile. It or ContainersPolicy is
+	// required.
+	Policy string `yaml:"policy"`
+	// ContainersPolicy is a policy.json, see containers-policy.json(5).
+	ContainersPolicy string `yaml:"containersPolicy"`
+
+	// HostsDirs are those of containerd, such as /etc/containerd/certs.d.
+	HostsDirs []string `yaml:"hostsDirs"`
+	// Credentials is a file as docker login writes it. Without it registries are
+	// asked anonymously. containerd passes none.
+	Credentials string `yaml:"credentials"`
+	// InsecureRegistries are hosts whose certificate is not checked, and which may
+	// be spoken to over plain HTTP.
+	InsecureRegistries []string `yaml:"insecureRegistries"`
+
+	// Timeout must be below containerd's per_verifier_timeout. Default 8s.
+	Timeout string `yaml:"timeout"`
+
+	timeout     time.Duration
+	credentials registryCredentials
+}
+
+func loadSettings(path string) (*settings, error) {
+	b, err := files.Read(path, maxConfig, "configuration")
+	if err != nil {
+		return nil, err
+	}
+	c := &settings{timeout: defaultTimeout}
+	decoder := yaml.NewDecoder(bytes.NewReader(b))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(c); err != nil {
+		return nil, err
+	}
+	if err := decoder.Decode(&yaml.Node{}); !errors.Is(err, io.EOF) {
+		return nil, errors.New("want one document")
+	}
+	if err := c.check(filepath.Dir(path)); err != nil {
+		return nil, err
+	}
+	if c.Credentials != "" {
+		if c.credentials, err = loadCredentials(c.Credentials); err != nil {
+			return nil, fmt.Errorf("credentials %s: %w", c.Credentials, err)
+		}
+	}
+	return c, nil
+}
+
+func (c *settings) check(dir string) error {
+	if (c.Policy == "") == (c.ContainersPolicy == "") {
+		return errors.New("want one of policy and containersPolicy")
+	}
+	if slices.Contains(c.HostsDirs, "") || slices.Contains(c.InsecureRegistries, "") {
+		return errors.New("hostsDirs or insecureRegistries: an entry is empty")
+	}
+	if c.Timeout != "" {
+		var err error
+		if c.timeout, err = time.ParseDuration(c.Timeout); err != nil || c.timeout <= 0 {
+			return fmt.Errorf("timeout: %q, want such as 8s", c.Timeout)
+		}
+	}
+	for _, path := range []*string{&c.Policy, &c.ContainersPolicy, &c.Credentials} {
+		if *path != "" && !filepath.IsAbs(*path) {
+			*path = filepath.Join(dir, *path)
+		}
+	}
+	for i, path := range c.HostsDirs {
+		if !filepath.IsAbs(path) {
+			c.HostsDirs[i] = filepath.Join(dir, path)
+		}
+	}
+	return nil
+}
+
+// loadPolicy reads the policy as it is now: each image is judged by a process of
+// its own.
+func (c *settings) loadPolicy(log *slog.Logger) (verify.Verifier, error) {
+	if c.ContainersPolicy != "" {
+		return policyfile.LoadContainers(c.ContainersPolicy, policyfile.Config{Logger: log})
+	}
+	return policyfile.Load(c.Policy, policyfile.Config{Logger: log})
+}
+
+func (c *settings) registry(log *slog.Logger) registry.Config {
+	r := registry.Config{
+		HostsDirs:          c.HostsDirs,
+		InsecureRegistries: c.InsecureRegistries,
+		UserAgent:          "cosignkit-image-verifier",
+		Logger:             log,
+	}
+	if c.credentials != nil {
+		r.Credentials = c.credentials.of
+	}
+	return r
+}
