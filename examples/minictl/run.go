@@ -53,8 +53,14 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
 	err := a.dispatch(ctx, args)
 	if err != nil {
-		// There is nobody left to tell of an error here.
-		_, _ = io.WriteString(stderr, "minictl: "+printable(err.Error())+"\n")
+		lines := problemsOf(err)
+		if len(lines) == 0 {
+			lines = []string{err.Error()}
+		}
+		for _, line := range lines {
+			// There is nobody left to tell of an error here.
+			_, _ = io.WriteString(stderr, "minictl: "+printable(line)+"\n")
+		}
 	}
 	return exitCode(err)
 }

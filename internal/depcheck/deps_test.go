@@ -57,7 +57,9 @@ var tolerated = []string{
 var budget = map[string]struct{ packages, modules int }{
 	"signing": {515, 98},
 	"verify":  {515, 98},
-	"keyless": {530, 101},
+	// By the parser of YAML.
+	"verify/policyfile": {516, 98},
+	"keyless":           {530, 101},
 	// By the clients of Buildkite and SPIFFE.
 	"keyless/ambient": {565, 111},
 	"registry":        {640, 121},

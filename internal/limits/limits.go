@@ -100,6 +100,13 @@ const (
 	// PolicyFile bounds a policy file. One with a thousand scopes is about 100 KiB.
 	PolicyFile = 1 << 20
 
+	// Reference bounds an image reference. A path has at most 255 bytes, a host
+	// 253, a tag 128, and a digest of SHA-512 136.
+	Reference = 1 << 10
+
+	// Problems bounds those of a policy file that an error tells of.
+	Problems = 100
+
 	// TUFRefresh is how long the state of a TUF repository is used before a
 	// newer one is looked for. Sigstore's timestamp metadata lives for a week.
 	TUFRefresh = 24 * time.Hour
