@@ -119,6 +119,7 @@ func (c *Client) newVerification(ctx context.Context, src source, image verify.I
 	}
 	l = l.WithDefaults()
 	ctx, cancel := context.WithTimeoutCause(ctx, l.Timeout, limits.Exceeded("time of the verification", l.Timeout))
+	ctx = withPatience(ctx, l.Timeout/limits.MirrorShare)
 	return &verification{
 		source: src, name: name, selection: selection, options: o, elsewhere: elsewhere,
 		limits: l, indexes: &budget{limits: l}, log: c.log,
@@ -220,7 +221,11 @@ func (v *verification) verify(ctx context.Context, target ocispec.Descriptor) (*
 // repository in.
 func (v *verification) node(ctx context.Context, in reference.Named, target ocispec.Descriptor) (*verify.Result, error) {
 	image := v.image(target)
-	result, err := v.check(ctx, image, discover(ctx, v.repositories(in), target.Digest, v.limits))
+	repositories := v.repositories(in)
+	result, err := v.check(ctx, image, discover(ctx, repositories, target.Digest, v.limits))
+	for _, r := range repositories {
+		r.seen.report(ctx, v.log, image.String())
+	}
 	// A nil error alone is not trusted: a verifier of somebody else's that
 	// forgets the result, or answers for another image, must not let one pass.
 	if err == nil && (result == nil || !result.Accepted || result.Image.Target.Digest != target.Digest) {
@@ -255,12 +260,12 @@ func (v *verification) check(ctx context.Context, image verify.Image, candidates
 
 // repositories are where signatures of what is in a repository are looked for.
 func (v *verification) repositories(in reference.Named) []repository {
-	all := []repository{{source: v.source, name: in}}
+	all := []repository{{source: v.source, name: in, seen: &sightings{}}}
 	if v.elsewhere != nil && v.elsewhere.Name() != in.Name() {
-		all = append(all, repository{source: v.source, name: v.elsewhere, elsewhere: v.elsewhere.Name()})
+		all = append(all, repository{source: v.source, name: v.elsewhere, elsewhere: v.elsewhere.Name(), seen: &sightings{}})
 	}
 	for _, s := range v.beside {
-		all = append(all, repository{source: s, name: in})
+		all = append(all, repository{source: s, name: in, seen: &sightings{}})
 	}
 	return all
 }

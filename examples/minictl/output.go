@@ -93,15 +93,15 @@ type pulled struct {
 	Digest       string         `json:"digest"`
 	Verification *verify.Result `json:"verification,omitempty"`
 
-	pinned string
+	target ocispec.Descriptor
 }
 
 func newPulled(name string, target ocispec.Descriptor, result *verify.Result) *pulled {
-	return &pulled{Name: name, Digest: target.Digest.String(), Verification: result, pinned: pin(name, target)}
+	return &pulled{Name: name, Digest: target.Digest.String(), Verification: result, target: target}
 }
 
 func (p *pulled) text() []string {
-	lines := []string{p.pinned}
+	lines := []string{pin(p.Name, p.target)}
 	if p.Verification == nil {
 		return lines
 	}

@@ -65,6 +65,12 @@ const (
 	// is far away.
 	VerifyTimeout = 2 * time.Minute
 
+	// MirrorShare is the part of that time, one in so many, that a host may take
+	// to begin an answer while there are others to ask. A verification waits for
+	// a mirror that hangs four times, one after another: to resolve, to list, for
+	// a manifest and for a blob. Half of the time is left for who answers.
+	MirrorShare = 8
+
 	// IndexDepth bounds how deep indexes contain each other. Build tools make
 	// one level, and two where they wrap another index.
 	IndexDepth = 4
@@ -139,6 +145,10 @@ const (
 	// ServiceReply bounds one answer of a service. A certificate chain or a log
 	// entry is under 64 KiB.
 	ServiceReply = 1 << 20
+
+	// KeyService bounds one request to a key management service or a token. They
+	// answer within a second, and their clients try again for half a minute.
+	KeyService = time.Minute
 
 	// Login is how long a person may take to log in with a browser.
 	Login = 5 * time.Minute
