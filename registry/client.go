@@ -329,7 +329,7 @@ var imageID = regexp.MustCompile(`^(sha256:)?[0-9a-f]{64}$`)
 // checkName refuses a descriptor for a name with the digest of another one.
 func checkName(name reference.Named, target ocispec.Descriptor) error {
 	if d, ok := name.(reference.Digested); ok && d.Digest() != target.Digest {
-		return fmt.Errorf("%w: %s is %s", errContent, name, target.Digest)
+		return fmt.Errorf("%w: %s is %s", errName, name, target.Digest)
 	}
 	return nil
 }

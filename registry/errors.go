@@ -22,6 +22,10 @@ import (
 // descriptor says.
 var errContent = errors.New("content does not match its descriptor")
 
+// errName is the cause when a name has the digest of another image than it stands
+// for.
+var errName = errors.New("the name has another digest")
+
 // kindOf tells the family of a failed request. What a registry sent and is bad
 // is rejected; everything that kept an answer from arriving is inconclusive,
 // refused credentials included: a registry also answers so for what it hides
@@ -30,7 +34,7 @@ func kindOf(err error) error {
 	switch {
 	case fault.Family(err) != nil:
 		return fault.Family(err)
-	case errors.Is(err, limits.ErrExceeded), errors.Is(err, errContent),
+	case errors.Is(err, limits.ErrExceeded), errors.Is(err, errContent), errors.Is(err, errName),
 		errdefs.IsFailedPrecondition(err): // content stores, of what is not of the expected size or digest
 		return verify.ErrRejected
 	case errors.Is(err, reference.ErrObjectRequired), errors.Is(err, reference.ErrHostnameRequired),

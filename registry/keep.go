@@ -35,10 +35,10 @@ const opKeep = "keep signatures"
 // [WithResult] was told.
 //
 // Each signature is kept as the referrer that cosign would attach, and what it is
-// for, the manifest or index in store, refers to it by a label. containerd's
-// garbage collection, of any version since 1.3, keeps it as long as it keeps that.
-// No lease is needed. What is kept is not trusted: it is verified like anything
-// else, against the policy of that time.
+// for, the manifest or index in store, refers to it by a label. The garbage
+// collection of containerd 1.6 and later keeps it as long as it keeps that. No lease
+// is needed. What is kept is not trusted: it is verified like anything else, against
+// the policy of that time.
 //
 // At most 32 signatures are kept for one image; those of other results go first.
 // Keeping what is kept already changes nothing. A result that was accepted

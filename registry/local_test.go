@@ -18,6 +18,7 @@ import (
 	containerd "github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/core/images"
+	"github.com/containerd/containerd/v2/core/remotes"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"github.com/containerd/errdefs"
 	"github.com/containerd/platforms"
@@ -664,4 +665,72 @@ func TestConcurrentKeepersAndStarts(t *testing.T) {
 			t.Errorf("signer %d: %v, %q", i, err, requests)
 		}
 	}
+}
+
+// ruled has one rule for all images, and counts how often it is asked.
+type ruled struct {
+	verify.Verifier
+	selection verify.Selection
+	asked     *int
+}
+
+func (r ruled) Select(context.Context, verify.Image) (verify.Selection, error) {
+	*r.asked++
+	return r.selection, nil
+}
+
+// What the policy lets through unverified, it lets through after both places were
+// looked at, and nothing is kept of it.
+func TestLocalImageThatIsLetThroughUnverified(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	image := n.publish("app:v1", "app", signing.Bundle)
+	asked := 0
+	warn := ruled{verifierOf(t, newKey(t)), verify.Selection{Rule: "rule 1", Verifier: verifierOf(t, newKey(t)), InsecureWarnOnly: true}, &asked}
+	_, result, err := n.client.Pull(n.ctx, n.cd.Client, n.reg.ref("app:v1"), warn, amd64)
+	if err != nil || result.Unverified == nil || asked != 1 {
+		t.Fatalf("pull: %v, %+v, the policy was asked %d times", err, result, asked)
+	}
+	if kept := n.kept(image.Digest); len(kept) > 0 {
+		t.Errorf("kept %s of an image that is not verified", kept)
+	}
+	asked = 0
+	result, requests, err := n.local("app:v1", warn)
+	if err != nil || result.Unverified == nil || asked != 1 || len(requests) == 0 {
+		t.Errorf("start: %v, %+v, the policy was asked %d times, the registry %d times", err, result, asked, len(requests))
+	}
+	warn.selection.Verifier = verifierOf(t, n.key)
+	if result, _, err = n.local("app:v1", warn); err != nil || result.Unverified != nil {
+		t.Errorf("a signature that is in the registry: %v, %+v", err, result)
+	}
+	anything := ruled{nil, verify.Selection{InsecureAcceptAnything: true}, &asked}
+	if result, requests, err = n.local("app:v1", anything); err != nil || result.Unverified == nil || len(requests) > 0 {
+		t.Errorf("anything: %v, %+v, %q", err, result, requests)
+	}
+}
+
+// containerd can pull the referrers of an image with it, and keeps them as we do.
+func TestReferrersThatContainerdPulledCount(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	image := n.publish("app:v1", "app", signing.Bundle)
+	resolver := n.client.Resolver()
+	provider := referrersOf(func(ctx context.Context, subject ocispec.Descriptor) ([]ocispec.Descriptor, error) {
+		fetcher, err := resolver.Fetcher(ctx, n.reg.ref("app:v1"))
+		if err != nil {
+			return nil, err
+		}
+		return fetcher.(remotes.ReferrersFetcher).FetchReferrers(ctx, subject.Digest)
+	})
+	if _, err := n.cd.Pull(n.ctx, n.reg.ref("app:v1"), withResolver(resolver), containerd.WithReferrersProvider(provider)); err != nil {
+		t.Fatal(err)
+	}
+	n.collect()
+	n.wantOffline("app:v1", image)
+}
+
+type referrersOf func(context.Context, ocispec.Descriptor) ([]ocispec.Descriptor, error)
+
+func (f referrersOf) Referrers(ctx context.Context, subject ocispec.Descriptor) ([]ocispec.Descriptor, error) {
+	return f(ctx, subject)
 }

@@ -84,7 +84,7 @@ func findRecord(ctx context.Context, store images.Store, name reference.Named) (
 			return images.Image{}, err
 		}
 		if err := checkName(n, record.Target); err != nil {
-			return images.Image{}, fmt.Errorf("the record is not what its name says: %w", err)
+			return images.Image{}, fmt.Errorf("record of an image: %w", err)
 		}
 		// A tag that has moved on says nothing about the digest that is wanted.
 		if checkName(name, record.Target) == nil {

@@ -265,7 +265,7 @@ func (v *verification) repositories(in reference.Named) []repository {
 		all = append(all, repository{source: v.source, name: v.elsewhere, elsewhere: v.elsewhere.Name(), seen: &sightings{}})
 	}
 	for _, s := range v.beside {
-		all = append(all, repository{source: s, name: in})
+		all = append(all, repository{source: s, name: in, seen: &sightings{}})
 	}
 	return all
 }
