@@ -4,13 +4,16 @@
 package adapter
 
 import (
-	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"sync"
 
-	containerd "github.com/containerd/containerd/v2/client"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/containerd/containerd/v2/core/remotes/docker"
+	"github.com/distribution/reference"
 
+	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/keyless"
 	"github.com/cosignkit/cosignkit/registry"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
@@ -18,111 +21,140 @@ import (
 
 // Config says how the tool reaches registries, and where its settings come from.
 type Config struct {
-	// Registry is how registries are reached.
+	// Registry is how registries are reached. Its SignatureRepository, if set, goes
+	// before COSIGN_REPOSITORY, and its Logger before Log.
 	Registry registry.Config
 
-	// LookupEnv finds variables of the environment, as os.LookupEnv does, which
-	// is what tools pass. Nil means that there are none. Variables lists those
-	// that are read.
-	LookupEnv func(name string) (value string, ok bool)
+	// InsecureRegistry does not check the certificate of the registry of each
+	// reference that is passed in, and speaks plain HTTP to it where it speaks no
+	// TLS. Mirrors, and the registry of a signature repository, are not included.
+	// Only with Registry's own HostsDirs, and not with its Hosts or Resolver.
+	InsecureRegistry bool
+
+	// Environ is the environment, as os.Environ returns it, which is what tools
+	// pass. Nil means that there are no variables. docs/nerdctl.md lists those
+	// that are read. What a key reference such as env://NAME names, and the
+	// variables of GitHub Actions, are read where they are used.
+	Environ []string
+
+	// OtherProviders are those that the tool has beside cosign, such as
+	// [Notation]: with these nothing is signed or verified here. Nil means that
+	// they are misconfigured.
+	OtherProviders []string
 
 	// Passphrase is asked for the passphrase of a private key where
 	// COSIGN_PASSWORD is not set. Nil means that there is nobody to ask.
 	Passphrase signing.PassphraseFunc
 
-	// Logger is told what the tool's users should know, each message with the
-	// prefix "cosign: ". Nil discards it.
-	Logger *slog.Logger
-}
-
-// SignOptions are the flags of a push.
-type SignOptions struct {
-	// Provider is cosign, or none or empty for no signature. Any other is
+	// Tokens gives the identity to sign with where neither the environment nor the
+	// machine has a token, such as keyless.Browser does. Nil means that this is
 	// misconfigured.
-	Provider string
-	// CosignKey is the private key. Empty means an identity.
-	CosignKey string
+	Tokens keyless.TokenSource
 
-	// What follows has no flag in nerdctl. Empty means what the environment
-	// says, and else the default of package registry.
-
-	// Format is bundle, legacy or both.
-	Format string
-	// Annotations are signed.
-	Annotations map[string]string
+	// Log is told what the tool's users should know, one line at a time, each with
+	// the prefix "cosign: ". It is called by several goroutines. Nil discards it.
+	Log func(level slog.Level, message string)
 }
 
-// VerifyOptions are the flags of a pull, run or create.
-type VerifyOptions struct {
-	// Provider is cosign, or none or empty for no verification. Any other is
-	// misconfigured.
-	Provider string
-	// CosignKey is the public key; it and the identities exclude each other.
-	CosignKey string
-	// Of each of the two pairs, one is required without CosignKey.
-	CosignCertificateIdentity         string
-	CosignCertificateIdentityRegexp   string
-	CosignCertificateOidcIssuer       string
-	CosignCertificateOidcIssuerRegexp string
+// Adapter does for the commands of a tool what their flags ask for. It is safe
+// for concurrent use, and made once for a process: it keeps connections, tokens,
+// opened keys and the trusted root.
+type Adapter struct {
+	config  Config
+	environ environment
+	log     *slog.Logger
 
-	// What follows has no flag in nerdctl. Empty means what the environment
-	// says.
-
-	// TrustedRoot is the path of a trusted root in JSON.
-	TrustedRoot string
-	// Annotations must all be signed.
-	Annotations map[string]string
-	// InsecureIgnoreTlog accepts signatures that are in no transparency log.
-	InsecureIgnoreTlog bool
+	mu      sync.Mutex
+	clients map[string]*registry.Client // by insecure host; the empty one is for the rest
+	others  []*registry.Client
+	signers map[signerKey]*signerOnce
+	tuf     *verify.TUF
 }
 
-// Adapter does for one command of a tool what its flags ask for. It is safe for
-// concurrent use.
-type Adapter struct{}
-
-// New returns an adapter. It makes no request.
-func New(config Config) (*Adapter, error) { return nil, errUnbuilt }
-
-// Signer returns what signs, or nil if the provider is none.
-func (a *Adapter) Signer(ctx context.Context, o SignOptions) (signing.Signer, error) {
-	return nil, errUnbuilt
+// New returns an adapter. It makes no request and reads no file.
+func New(config Config) (*Adapter, error) {
+	a := &Adapter{
+		config:  config,
+		environ: newEnvironment(config.Environ),
+		log:     newLogger(config.Log),
+		clients: map[string]*registry.Client{},
+		signers: map[signerKey]*signerOnce{},
+	}
+	if a.config.Registry.Logger == nil {
+		a.config.Registry.Logger = a.log
+	}
+	if a.config.Registry.SignatureRepository == "" {
+		a.config.Registry.SignatureRepository = a.environ["COSIGN_REPOSITORY"]
+	}
+	if config.InsecureRegistry && (config.Registry.Hosts != nil || config.Registry.Resolver != nil) {
+		return nil, fault.New(verify.ErrMisconfigured, "new adapter", "", "", errors.New("with Hosts or Resolver of the tool's own, these say what is insecure; not InsecureRegistry"))
+	}
+	// That a variable is wrong must not fail what neither signs nor verifies.
+	if a.config.Registry.SignatureRepository == config.Registry.SignatureRepository {
+		if _, err := a.client(""); err != nil {
+			return nil, err
+		}
+	}
+	return a, nil
 }
 
-// Verifier returns what verifies, or nil if the provider is none.
-func (a *Adapter) Verifier(ctx context.Context, o VerifyOptions) (verify.Verifier, error) {
-	return nil, errUnbuilt
+// Client returns the client that reaches the registry of ref, as the tool
+// configures it.
+func (a *Adapter) Client(ref string) (*registry.Client, error) {
+	host, err := a.insecureHost(ref)
+	if err != nil {
+		return nil, err
+	}
+	return a.client(host)
 }
 
-// Sign signs target, which was pushed as ref, and attaches the signature.
-func (a *Adapter) Sign(ctx context.Context, ref string, target ocispec.Descriptor, o SignOptions) error {
-	return errUnbuilt
+// insecureHost returns the host of ref if its certificate is not to be checked.
+func (a *Adapter) insecureHost(ref string) (string, error) {
+	named, err := reference.ParseNormalizedNamed(ref)
+	if err != nil {
+		return "", fault.New(verify.ErrMisconfigured, "parse reference", printable(ref), "", fmt.Errorf("it is of no image in a registry: %w", err))
+	}
+	if !a.config.InsecureRegistry {
+		return "", nil
+	}
+	return reference.Domain(named), nil
 }
 
-// Verify resolves ref once, verifies what it stands for, and returns the
-// reference with its digest, to pull, and the descriptor, to run. With the
-// provider none it returns ref as it is.
-func (a *Adapter) Verify(ctx context.Context, ref string, o VerifyOptions) (pinned string, target ocispec.Descriptor, err error) {
-	return "", ocispec.Descriptor{}, errUnbuilt
+func (a *Adapter) client(insecureHost string) (*registry.Client, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if c := a.clients[insecureHost]; c != nil {
+		return c, nil
+	}
+	c, err := a.newClient(insecureHost, a.config.Registry.Tracker)
+	if err == nil {
+		a.clients[insecureHost] = c
+	}
+	return c, err
 }
 
-// CheckTarget verifies what ref stands for in the image store of cd, see
-// registry.Client.VerifyLocal, and returns the descriptor to run.
-func (a *Adapter) CheckTarget(ctx context.Context, cd *containerd.Client, ref string, o VerifyOptions) (ocispec.Descriptor, error) {
-	return ocispec.Descriptor{}, errUnbuilt
+func (a *Adapter) newClient(insecureHost string, tracker docker.StatusTracker) (*registry.Client, error) {
+	config := a.config.Registry
+	config.Tracker = tracker
+	if insecureHost != "" {
+		config.InsecureRegistries = append(config.InsecureRegistries[:len(config.InsecureRegistries):len(config.InsecureRegistries)], insecureHost)
+	}
+	return registry.New(config)
 }
 
-// Variable is a variable of the environment.
-type Variable struct {
-	Name string
-	// Meaning is what it sets, in words for people.
-	Meaning string
-	// Insecure reports whether it weakens verification, so that each use is
-	// logged as a warning.
-	Insecure bool
+// CloseIdleConnections closes connections that are kept for reuse. The adapter
+// stays usable.
+func (a *Adapter) CloseIdleConnections() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, c := range a.clients {
+		c.CloseIdleConnections()
+	}
+	for _, c := range a.others {
+		c.CloseIdleConnections()
+	}
 }
 
-// Variables returns those that an Adapter reads. Every other COSIGN_ or SIGSTORE_
-// variable has no effect.
-func Variables() []Variable { return nil }
-
-var errUnbuilt = errors.New("not built")
+func misconfigured(op, stage string, err error) error {
+	return fault.New(verify.ErrMisconfigured, op, "", stage, err)
+}

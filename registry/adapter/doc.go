@@ -5,12 +5,21 @@
 // strings as a command line has them, and returns what containerd's client
 // takes. It knows nerdctl's flags, providers and Compose fields, and the
 // variables of the environment that cosign's users set; and nothing of nerdctl's
-// code.
+// code. docs/nerdctl.md shows where in nerdctl each call goes.
 //
-// [New] makes an [Adapter] for one command. [Adapter.Signer] and
-// [Adapter.Verifier] check everything that can be checked before a registry is
-// asked: the provider, the key, its passphrase, the identities. Then
-// [Adapter.Sign] signs what was pushed, or [Adapter.Push] pushes and signs;
-// [Adapter.Verify] turns a reference into a pinned one; [Adapter.CheckTarget]
-// verifies what a local name stands for; and registry.Pin records the tag.
+// [New] makes an [Adapter]. Each command asks it for what its flags mean, and is
+// told then of everything that can be known to fail without a registry:
+//
+//   - [Adapter.Signing] opens the key or gets an identity.
+//     [Signing.Resolver] is for the push, which then writes the tag last;
+//     [Signing.Sign] is for a push that is over.
+//   - [Adapter.Verification] reads the policy. [Verification.Verify] asks the
+//     registry, [Verification.Ensure] first what is in the image store; either
+//     returns a [Verified] with the reference to pull or run, which
+//     [Verified.Record] records under the name that the user gave.
+//   - [ParseFields] reads the fields of a Compose service into the same options.
+//
+// The provider none gives a Signing and a Verification that do nothing, so that a
+// tool has one path, and no check can be left out by a nil that was not looked
+// at.
 package adapter

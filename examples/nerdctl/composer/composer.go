@@ -1,0 +1,101 @@
+// Copyright The cosignkit Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package composer stands in for nerdctl's pkg/composer, with serviceparser and
+// pkg/cmd/compose.
+package composer
+
+import (
+	"context"
+
+	containerd "github.com/containerd/containerd/v2/client"
+
+	"github.com/cosignkit/cosignkit/examples/nerdctl/image"
+	"github.com/cosignkit/cosignkit/examples/nerdctl/types"
+	"github.com/cosignkit/cosignkit/registry/adapter"
+)
+
+// Project and ServiceConfig are those of compose-go.
+type (
+	Project       struct{ WorkingDir string }
+	ServiceConfig struct {
+		Name, Image string
+		Extensions  map[string]any
+	}
+)
+
+// Service is a service as nerdctl parses it.
+type Service struct {
+	Image      string
+	PullMode   string
+	Containers []Container
+	Cosign     adapter.Service
+}
+
+// Container is one of its containers.
+type Container struct{ RunArgs []string }
+
+// Parse is called by every command, also by those that stop a project.
+func Parse(project *Project, svc ServiceConfig) (*Service, error) {
+	parsed := &Service{
+		Image:      svc.Image,
+		PullMode:   "missing",
+		Containers: []Container{{RunArgs: []string{"--pull=never", svc.Image}}},
+	}
+	parsed.Cosign = adapter.Service{Name: svc.Name, Extensions: svc.Extensions, Dir: project.WorkingDir}
+	return parsed, nil
+}
+
+// Composer runs the command line, of which Run is the rest.
+type Composer struct {
+	Client  *containerd.Client
+	Options types.GlobalCommandOptions
+	Run     func(ctx context.Context, args ...string) error
+}
+
+// PushServiceImage pushes the image of a service.
+func (c *Composer) PushServiceImage(ctx context.Context, ps *Service) error {
+	args, err := ps.Cosign.SignFlags()
+	if err != nil {
+		return err
+	}
+	return c.Run(ctx, append(append([]string{"push"}, args...), ps.Image)...)
+}
+
+// PullServiceImage pulls it.
+func (c *Composer) PullServiceImage(ctx context.Context, ps *Service) error {
+	args, err := ps.Cosign.VerifyFlags()
+	if err != nil {
+		return err
+	}
+	return c.Run(ctx, append(append([]string{"pull"}, args...), ps.Image)...)
+}
+
+// EnsureServiceImage comes before the containers of a service are made, by up,
+// run and create.
+func (c *Composer) EnsureServiceImage(ctx context.Context, ps *Service) error {
+	flags, err := ps.Cosign.VerifyFlags()
+	if err != nil {
+		return err
+	}
+	for i := range ps.Containers {
+		ps.Containers[i].RunArgs = append(append([]string{}, flags...), ps.Containers[i].RunArgs...)
+	}
+	return c.ensureImage(ctx, ps)
+}
+
+func (c *Composer) ensureImage(ctx context.Context, ps *Service) error {
+	client, imageName := c.Client, ps.Image
+	imgPullOpts := types.ImagePullOptions{GOptions: c.Options, Mode: ps.PullMode}
+	var err error
+	if imgPullOpts.VerifyOptions, err = ps.Cosign.VerifyOptions(); err != nil {
+		return err
+	}
+	_, err = image.EnsureImage(ctx, client, imageName, imgPullOpts)
+	return err
+}
+
+// UpServiceContainer starts one.
+func (c *Composer) UpServiceContainer(ctx context.Context, container Container) error {
+	return c.Run(ctx, append([]string{"run"}, container.RunArgs...)...)
+}

@@ -1,0 +1,55 @@
+// Copyright The cosignkit Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package signutil stands in for nerdctl's pkg/signutil.
+//
+//nolint:gosec // a level of slog's is from -4 to 8
+package signutil
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/containerd/log"
+
+	"github.com/cosignkit/cosignkit/examples/nerdctl/types"
+	"github.com/cosignkit/cosignkit/registry/adapter"
+)
+
+// Cosign signs and verifies in this process.
+func Cosign(g types.GlobalCommandOptions) adapter.Config {
+	config := adapter.ConfigFromEnvironment(g.HostsDir, g.InsecureRegistry)
+	config.OtherProviders = []string{"notation"}
+	config.Log = func(level slog.Level, message string) { log.L.Log(log.Level(4-level/4), message) }
+	return config
+}
+
+var errNotation = errors.New("this is no nerdctl: it has no notation")
+
+// Sign signs rawRef with a provider whose program is run.
+func Sign(_ string, options types.ImageSignOptions) error {
+	switch options.Provider {
+	case "notation":
+		return errNotation
+	case "cosign", "", "none":
+		return nil
+	default:
+		return fmt.Errorf("no signers found: %s", options.Provider)
+	}
+}
+
+// Verify verifies rawRef with a provider whose program is run.
+func Verify(rawRef string, options types.ImageVerifyOptions) (ref string, err error) {
+	switch options.Provider {
+	case "cosign":
+		ref = rawRef
+	case "notation":
+		return "", errNotation
+	case "", "none":
+		ref = rawRef
+	default:
+		return "", fmt.Errorf("no verifiers found: %s", options.Provider)
+	}
+	return ref, nil
+}

@@ -1,0 +1,77 @@
+// Copyright The cosignkit Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package adapter
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+)
+
+// logPrefix begins every message, so that people find the lines that they know.
+const logPrefix = "cosign: "
+
+// newLogger returns a logger that calls log with each message in one line.
+func newLogger(log func(slog.Level, string)) *slog.Logger {
+	if log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return slog.New(&lineHandler{log: log})
+}
+
+type lineHandler struct {
+	log   func(slog.Level, string)
+	attrs string
+	group string
+}
+
+func (h *lineHandler) Enabled(context.Context, slog.Level) bool { return true }
+
+func (h *lineHandler) Handle(_ context.Context, record slog.Record) error {
+	var b strings.Builder
+	b.WriteString(record.Message)
+	b.WriteString(h.attrs)
+	record.Attrs(func(attr slog.Attr) bool {
+		b.WriteString(h.render(attr))
+		return true
+	})
+	// Messages may repeat what a registry said.
+	h.log(record.Level, logPrefix+strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+			return ' '
+		}
+		return r
+	}, b.String()))
+	return nil
+}
+
+func (h *lineHandler) render(attr slog.Attr) string {
+	value := attr.Value.Resolve()
+	if value.Kind() == slog.KindGroup {
+		var b strings.Builder
+		inner := h.WithGroup(attr.Key).(*lineHandler)
+		for _, member := range value.Group() {
+			b.WriteString(inner.render(member))
+		}
+		return b.String()
+	}
+	return fmt.Sprintf(" %s%s=%v", h.group, attr.Key, value)
+}
+
+func (h *lineHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	with := *h
+	for _, attr := range attrs {
+		with.attrs += h.render(attr)
+	}
+	return &with
+}
+
+func (h *lineHandler) WithGroup(name string) slog.Handler {
+	with := *h
+	if name != "" {
+		with.group += name + "."
+	}
+	return &with
+}

@@ -1,0 +1,427 @@
+// Copyright The cosignkit Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package adapter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/containerd/containerd/v2/core/remotes"
+	"github.com/containerd/containerd/v2/core/remotes/docker"
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/keyless"
+	"github.com/cosignkit/cosignkit/registry"
+	"github.com/cosignkit/cosignkit/signing"
+	"github.com/cosignkit/cosignkit/verify"
+)
+
+const opSigning = "set up signing"
+
+// Signing is what the flags of a push ask for. It is safe for concurrent use. It
+// signs an image once in each repository, under however many tags it is pushed.
+type Signing struct {
+	adapter *Adapter
+	signer  signing.Signer // nil if nothing is signed
+
+	mu   sync.Mutex
+	done map[string]bool // what is signed and attached, as repository@digest
+}
+
+// Signing checks o, and everything else that can fail without a registry: it
+// opens the key, and asks for the passphrase; or gets an identity token and a
+// certificate. Call it before anything is uploaded. For the provider none it
+// returns a Signing that does not sign.
+func (a *Adapter) Signing(ctx context.Context, o SignOptions) (*Signing, error) {
+	s := &Signing{adapter: a, done: map[string]bool{}}
+	on, err := a.enabled(o.Provider, o.useless)
+	if err != nil {
+		return nil, misconfigured(opSigning, "", err)
+	}
+	if !on {
+		return s, nil
+	}
+	if err := a.checkClient(opSigning); err != nil {
+		return nil, err
+	}
+	s.signer, err = a.signer(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	// Any repository does: only its absence could be refused.
+	request := signing.Request{Repository: "localhost/preflight"}
+	if err := s.signer.(signing.Preflighter).Preflight(ctx, request); err != nil {
+		return nil, fault.New(verify.ErrInconclusive, opSigning, "", "", err)
+	}
+	return s, nil
+}
+
+// checkClient reports what New left for those who need it.
+func (a *Adapter) checkClient(op string) error {
+	_, err := a.client("")
+	if err != nil {
+		return fault.New(verify.ErrMisconfigured, op, "COSIGN_REPOSITORY", "", err)
+	}
+	return nil
+}
+
+// Enabled reports whether it signs.
+func (s *Signing) Enabled() bool { return s.signer != nil }
+
+// Signer returns what signs, in the form and with the annotations of the options,
+// or nil if it does not sign. It is for registry.Client; give it no other form.
+func (s *Signing) Signer() signing.Signer { return s.signer }
+
+// Resolver returns a resolver for containerd.WithResolver, with which a push
+// signs: content goes up by digest, the digest is signed, and then the tag is
+// written, see registry.Client.SigningResolver. Without signing, it is a resolver
+// that pushes. The tracker, which may be nil, is the tool's, for its progress. It
+// must be new for each push: where one remembers a digest, containerd writes no
+// tag.
+func (s *Signing) Resolver(tracker docker.StatusTracker) remotes.Resolver {
+	return &pushResolver{signing: s, tracker: tracker, clients: map[string]*registry.Client{}}
+}
+
+// Sign signs target, which was pushed as ref, and attaches the signature. Until
+// then others can pull the image without one: where the tool's push takes a
+// resolver, [Signing.Resolver] signs before the tag is written. Without signing,
+// Sign does nothing.
+func (s *Signing) Sign(ctx context.Context, ref string, target ocispec.Descriptor) error {
+	if s.signer == nil {
+		return nil
+	}
+	const op = "sign"
+	client, err := s.adapter.Client(ref)
+	if err != nil {
+		return err
+	}
+	named, err := reference.ParseNormalizedNamed(ref)
+	if err == nil {
+		if d, ok := named.(reference.Digested); ok && d.Digest() != target.Digest {
+			err = fmt.Errorf("it names another digest than the image, %s", target.Digest)
+		}
+	}
+	if err != nil {
+		return fault.New(verify.ErrMisconfigured, op, printable(ref), "reference", err)
+	}
+	name := signedName(named, target.Digest)
+	if s.isDone(name) {
+		return nil
+	}
+	if _, err := client.SignImage(ctx, verify.Image{Name: ref, Target: target}, s.signer); err != nil {
+		return err
+	}
+	s.setDone(name)
+	return nil
+}
+
+func signedName(named reference.Named, d digest.Digest) string {
+	return named.Name() + "@" + d.String()
+}
+
+func (s *Signing) isDone(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.done[name]
+}
+
+func (s *Signing) setDone(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.done[name] = true
+	s.adapter.log.Info("signed " + name)
+}
+
+// pushResolver finds the client of each reference.
+type pushResolver struct {
+	signing *Signing
+	tracker docker.StatusTracker
+
+	mu      sync.Mutex
+	clients map[string]*registry.Client
+}
+
+func (r *pushResolver) client(ref string) (*registry.Client, error) {
+	if r.tracker == nil {
+		return r.signing.adapter.Client(ref)
+	}
+	a := r.signing.adapter
+	host, err := a.insecureHost(ref)
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c := r.clients[host]; c != nil {
+		return c, nil
+	}
+	c, err := a.newClient(host, r.tracker)
+	if err != nil {
+		return nil, err
+	}
+	r.clients[host] = c
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.others = append(a.others, c)
+	return c, nil
+}
+
+func (r *pushResolver) Resolve(ctx context.Context, ref string) (string, ocispec.Descriptor, error) {
+	client, err := r.client(ref)
+	if err != nil {
+		return "", ocispec.Descriptor{}, err
+	}
+	return client.Resolver().Resolve(ctx, ref)
+}
+
+func (r *pushResolver) Fetcher(ctx context.Context, ref string) (remotes.Fetcher, error) {
+	client, err := r.client(ref)
+	if err != nil {
+		return nil, err
+	}
+	return client.Resolver().Fetcher(ctx, ref)
+}
+
+// Pusher is given repository:tag@digest, by client.Push.
+func (r *pushResolver) Pusher(ctx context.Context, ref string) (remotes.Pusher, error) {
+	client, err := r.client(ref)
+	if err != nil {
+		return nil, err
+	}
+	s := r.signing
+	if s.signer == nil {
+		return client.Resolver().Pusher(ctx, ref)
+	}
+	named, err := reference.ParseNormalizedNamed(ref)
+	if err != nil {
+		return nil, err
+	}
+	digested, ok := named.(reference.Digested)
+	if !ok { // which the signing resolver refuses
+		return client.SigningResolver(s.signer).Pusher(ctx, ref)
+	}
+	name := signedName(named, digested.Digest())
+	if s.isDone(name) {
+		return client.Resolver().Pusher(ctx, ref)
+	}
+	expected := s.signer.(*formSigner).signatures()
+	return client.SigningResolver(s.signer, registry.WithAttached(func(registry.Attached) {
+		if expected--; expected == 0 {
+			s.setDone(name)
+		}
+	})).Pusher(ctx, ref)
+}
+
+// formSigner signs in one form, with annotations.
+type formSigner struct {
+	signing.Signer
+	form        signing.Form
+	annotations map[string]string
+}
+
+func (f *formSigner) signatures() int {
+	if f.form == signing.Both {
+		return 2
+	}
+	return 1
+}
+
+func (f *formSigner) request(r signing.Request) signing.Request {
+	r.Form = f.form
+	all := maps.Clone(f.annotations)
+	if all == nil {
+		all = map[string]string{}
+	}
+	maps.Copy(all, r.Annotations)
+	r.Annotations = all
+	return r
+}
+
+func (f *formSigner) Sign(ctx context.Context, request signing.Request) ([]signing.Signature, error) {
+	return f.Signer.Sign(ctx, f.request(request))
+}
+
+// Preflight implements signing.Preflighter.
+func (f *formSigner) Preflight(ctx context.Context, request signing.Request) error {
+	if p, ok := f.Signer.(signing.Preflighter); ok {
+		return p.Preflight(ctx, f.request(request))
+	}
+	return nil
+}
+
+// signerKey is what a key or identity is opened with, once for all that has the
+// same.
+type signerKey struct{ key, trustedRoot string }
+
+type signerOnce struct {
+	mu     sync.Mutex
+	signer signing.Signer
+}
+
+func (a *Adapter) signer(ctx context.Context, o SignOptions) (signing.Signer, error) {
+	r := a.read(signs)
+	if o.CosignKey == "" {
+		o.CosignKey = r.text("COSIGN_KEY")
+	}
+	if len(o.Annotations) == 0 {
+		o.Annotations = r.annotations()
+	}
+	form, err := signing.ParseForm(o.Format)
+	if err != nil {
+		r.errs = append(r.errs, err)
+	}
+	if _, ok := r.lookup("COSIGN_NEW_BUNDLE_FORMAT"); ok && o.Format == "" && !r.boolean("COSIGN_NEW_BUNDLE_FORMAT", true) {
+		form = signing.Legacy
+	}
+	skipLog := r.weakened("COSIGN_TLOG_UPLOAD", false, "the signature is recorded in no transparency log")
+	skipSCT := r.weakened("COSIGN_INSECURE_SKIP_VERIFY", true, "certificates count that no certificate transparency log has signed for")
+	if o.CosignKey == "" && skipLog {
+		r.errs = append(r.errs, errors.New("COSIGN_TLOG_UPLOAD=false needs a key: an identity is nothing without a record"))
+	}
+	if err := r.err(); err != nil {
+		return nil, misconfigured(opSigning, "", err)
+	}
+
+	a.mu.Lock()
+	once := a.signers[signerKey{o.CosignKey, o.TrustedRoot}]
+	if once == nil {
+		once = &signerOnce{}
+		a.signers[signerKey{o.CosignKey, o.TrustedRoot}] = once
+	}
+	a.mu.Unlock()
+	once.mu.Lock() // held while a person types the passphrase, which is asked for once
+	defer once.mu.Unlock()
+	if once.signer == nil {
+		if once.signer, err = r.signer(ctx, o, skipLog, skipSCT); err != nil {
+			once.signer = nil
+			return nil, fault.New(verify.ErrMisconfigured, opSigning, "", "", err)
+		}
+	}
+	return &formSigner{Signer: once.signer, form: form, annotations: maps.Clone(o.Annotations)}, nil
+}
+
+func (r *reader) signer(ctx context.Context, o SignOptions, skipLog, skipSCT bool) (signing.Signer, error) {
+	if o.CosignKey == "" {
+		return r.identitySigner(ctx, o, skipSCT)
+	}
+	// The services first: a person should type a passphrase only if it is of use.
+	config := signing.KeySignerConfig{SkipTransparencyLog: skipLog}
+	if !skipLog {
+		client, err := r.services(ctx, o, false, skipSCT)
+		if err != nil {
+			return nil, err
+		}
+		config.Log = client
+	}
+	var err error
+	if config.Key, err = signing.LoadPrivateKey(ctx, o.CosignKey, r.passphrase()); err != nil {
+		return nil, err
+	}
+	return signing.NewKeySigner(config)
+}
+
+func (r *reader) passphrase() signing.PassphraseFunc {
+	if value, ok := r.lookup("COSIGN_PASSWORD"); ok {
+		return signing.Passphrase([]byte(value))
+	}
+	if r.adapter.config.Passphrase != nil {
+		return r.adapter.config.Passphrase
+	}
+	return func(context.Context, string) ([]byte, error) {
+		return nil, fmt.Errorf("%w: COSIGN_PASSWORD is not set", signing.ErrNoPassphrase)
+	}
+}
+
+func (r *reader) identitySigner(ctx context.Context, o SignOptions, skipSCT bool) (signing.Signer, error) {
+	tokens, err := r.tokens()
+	if err != nil {
+		return nil, err
+	}
+	client, err := r.services(ctx, o, true, skipSCT)
+	if err != nil {
+		return nil, err
+	}
+	return keyless.NewSigner(client, keyless.SignerConfig{Tokens: tokens})
+}
+
+// filesystemToken is where runners put a token for cosign.
+const filesystemToken = "/var/run/sigstore/cosign/oidc-token" //nolint:gosec // a path
+
+// tokens are where the identity comes from: the environment, the machine, the
+// tool.
+func (r *reader) tokens() (keyless.TokenSource, error) {
+	if token := r.text("COSIGN_IDENTITY_TOKEN"); token != "" {
+		if strings.Count(token, ".") == 2 && strings.HasPrefix(token, "ey") {
+			return keyless.StaticToken(token), nil
+		}
+		return keyless.TokenFile(token), nil
+	}
+	if token := r.text("SIGSTORE_ID_TOKEN"); token != "" {
+		return keyless.StaticToken(token), nil
+	}
+	if err := r.err(); err != nil {
+		return nil, err
+	}
+	sources := []keyless.TokenSource{keyless.TokenFile(filesystemToken)}
+	for _, name := range []string{"GITHUB_ACTIONS", "ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"} {
+		if _, ok := r.lookup(name); ok {
+			sources = append(sources, keyless.GitHubActions(keyless.GitHubActionsConfig{}))
+			break
+		}
+	}
+	if r.adapter.config.Tokens != nil {
+		sources = append(sources, r.adapter.config.Tokens)
+	}
+	return keyless.FirstOf(slices.Clip(sources)...), nil
+}
+
+// services returns the client of the services that record signatures, and that
+// give certificates if identity is true.
+func (r *reader) services(ctx context.Context, o SignOptions, identity, skipSCT bool) (*keyless.Client, error) {
+	urls := keyless.ServiceURLs{
+		Fulcio:    r.text("COSIGN_FULCIO_URL"),
+		Rekor:     r.text("COSIGN_REKOR_URL"),
+		Timestamp: r.text("COSIGN_TIMESTAMP_SERVER_URL"),
+	}
+	path := r.text("COSIGN_SIGNING_CONFIG")
+	given := urls != keyless.ServiceURLs{}
+	switch {
+	case given && path != "":
+		r.errs = append(r.errs, errors.New("COSIGN_SIGNING_CONFIG and the URLs of services exclude each other"))
+	case given && urls.Rekor == "":
+		r.errs = append(r.errs, errors.New("of the services only some are named: COSIGN_REKOR_URL is missing"))
+	case given && identity && urls.Fulcio == "":
+		r.errs = append(r.errs, errors.New("of the services only some are named: COSIGN_FULCIO_URL is missing"))
+	}
+	roots, tuf, err := r.roots(o.TrustedRoot)
+	if err != nil {
+		return nil, err
+	}
+	var config *keyless.SigningConfig
+	switch {
+	case given:
+		config, err = keyless.NewSigningConfig(urls)
+	case path != "":
+		config, err = keyless.LoadSigningConfig(path)
+	case tuf != nil:
+		config, err = keyless.FetchSigningConfig(ctx, tuf)
+	default:
+		err = errors.New("a trusted root of one's own needs COSIGN_SIGNING_CONFIG, or the URLs of its services, or for a key COSIGN_TLOG_UPLOAD=false")
+	}
+	if err != nil {
+		return nil, err
+	}
+	// Consent is the provider cosign, as the documentation says.
+	return keyless.New(keyless.Config{
+		SigningConfig: config, TrustedRoots: roots, Consent: true, InsecureIgnoreSCT: skipSCT, Logger: r.adapter.log,
+	})
+}
