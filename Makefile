@@ -17,6 +17,8 @@ BENCH ?= .
 FUZZTIME ?= 10s
 # How many images the concurrent signers of e2e sign, in each setting.
 ROUNDS ?= 20
+# How often e2e kills a push or a pull.
+KILLS ?= 200
 
 # The race detector needs cgo, which go turns off where it finds no C compiler.
 CGO := $(shell $(GO) env CGO_ENABLED)
@@ -83,9 +85,10 @@ interop: docker-registry ## against the cosign CLI v2 and v3, built here, Sigsto
 	cd internal/e2e/interop && $(GO) test -count=1 -timeout 30m -parallel 4
 
 .PHONY: e2e
-e2e: ## programs as a user runs them, many signers at once, and Sigstore's services with their faults (10 min, 4 min)
+e2e: e2e-deps ## programs as a user runs them, daemons of containerd (as root), many signers at once, and Sigstore's services with their faults (12 min, 5 min)
 	$(GO) test -count=1 -v -timeout 15m ./examples/...
 	$(GO) test -count=1 -v -timeout 15m -run '^TestConcurrentSigners$$' ./registry -rounds '$(ROUNDS)'
+	cd internal/e2e && $(GO) test -count=1 -v -timeout 15m ./daemon -kills '$(KILLS)'
 	cd internal/e2e/sigstack && $(GO) test -count=1 -timeout 15m ./...
 	cd internal/e2e && $(GO) test -count=1 -timeout 15m -parallel 16 ./keyless ./conformance
 
@@ -101,9 +104,20 @@ golden: ## make testdata/golden again with four releases of the cosign CLI, buil
 # Debian's registry is one of those that interop runs against.
 .PHONY: docker-registry
 docker-registry:
-	@command -v docker-registry >/dev/null && exit; \
-	if [[ $$(id -u) = 0 ]] && command -v apt-get >/dev/null; then \
-		apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends docker-registry; \
-	else \
-		echo "docker-registry is missing: as root, apt-get install docker-registry" >&2; exit 1; \
-	fi
+	$(call install,docker-registry,docker-registry)
+
+# A second containerd, what both start containers with, and a program for them to run.
+.PHONY: e2e-deps
+e2e-deps:
+	$(call install,containerd runc busybox iptables /usr/lib/cni/bridge,containerd runc busybox-static iptables containernetworking-plugins)
+
+# $(call install,COMMANDS,PACKAGES) installs Debian's packages unless every
+# command is there.
+define install
+@[[ $$(command -v $(1) | wc -l) = $(words $(1)) ]] && exit; \
+if [[ $$(id -u) = 0 ]] && command -v apt-get >/dev/null; then \
+	apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $(2); \
+else \
+	echo "something of $(1) is missing: as root, apt-get install $(2)" >&2; exit 1; \
+fi
+endef

@@ -29,9 +29,12 @@ func misconfigured(op, subject string, err error) error {
 
 // exitCode tells a script which family of failure it sees.
 func exitCode(err error) int {
+	exited := containerExit(0)
 	switch {
 	case err == nil:
 		return 0
+	case errors.As(err, &exited):
+		return int(exited)
 	case errors.Is(err, verify.ErrRejected):
 		return 1
 	case errors.As(err, new(usageError)), errors.Is(err, verify.ErrMisconfigured):

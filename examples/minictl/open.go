@@ -105,7 +105,9 @@ func (a *app) signaturesIn() (string, error) {
 func parseReference(ref string) (reference.Named, error) {
 	named, err := reference.ParseNormalizedNamed(ref)
 	if err != nil {
-		return nil, usageError{fmt.Errorf("%s: %w", ref, err)}
+		// Such as an archive's path or ipfs://: what cannot be verified is not
+		// taken for something that need not be.
+		return nil, usageError{fmt.Errorf("%q names no image of a registry, and minictl takes nothing else: %w", ref, err)}
 	}
 	return reference.TagNameOnly(named), nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/containerd/platforms"
 	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/pflag"
 
@@ -26,15 +27,17 @@ import (
 type push struct {
 	sign         signFlags
 	allPlatforms bool
+	allTags      bool
 }
 
 func (p *push) flags(f *pflag.FlagSet) {
 	p.sign.flags(f)
 	f.BoolVar(&p.allPlatforms, "all-platforms", false, "push every platform of the image, not only this machine's")
+	f.BoolVar(&p.allTags, "all-tags", false, "push every tag of the repository REF; what several tags share is signed once")
 }
 
 func (p *push) run(ctx context.Context, a *app, ref string) error {
-	name, err := parseReference(ref)
+	name, err := p.parse(ref)
 	if err != nil {
 		return err
 	}
@@ -59,33 +62,95 @@ func (p *push) run(ctx context.Context, a *app, ref string) error {
 		return err
 	}
 	defer func() { _ = release(context.WithoutCancel(ctx)) }()
-	target, err := p.target(ctx, cd, name)
-	if err != nil {
-		return err
-	}
 
+	names := []reference.Named{name}
+	if p.allTags {
+		if names, err = tagsOf(ctx, cd, name); err != nil {
+			return err
+		}
+	}
+	// What cannot be pushed is found before the first of them is.
+	targets := make([]ocispec.Descriptor, len(names))
+	for i, name := range names {
+		if targets[i], err = p.target(ctx, cd, name); err != nil {
+			return err
+		}
+	}
+	opts := []registry.SignOption{registry.WithForm(form)}
+	if p.sign.recursive {
+		opts = append(opts, registry.WithRecursive())
+	}
+	signed := map[digest.Digest]bool{}
+	for i, name := range names {
+		target, needed := targets[i], signer
+		if signed[target.Digest] {
+			needed = nil
+		}
+		out, err := pushOne(ctx, a, cd, name, target, needed, opts)
+		if err != nil {
+			return err
+		}
+		signed[target.Digest] = true
+		if err := a.print(out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *push) parse(ref string) (reference.Named, error) {
+	name, err := parseReference(ref)
+	if err != nil || !p.allTags {
+		return name, err
+	}
+	if named, err := reference.ParseNormalizedNamed(ref); err != nil || !reference.IsNameOnly(named) {
+		return nil, usageError{fmt.Errorf("%s: --all-tags wants a repository, without tag or digest", ref)}
+	}
+	return reference.TrimNamed(name), nil
+}
+
+// tagsOf are the tags of a repository in the image store.
+func tagsOf(ctx context.Context, cd *containerd.Client, repository reference.Named) ([]reference.Named, error) {
+	images, err := cd.ImageService().List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var names []reference.Named
+	for _, image := range images {
+		name, err := reference.ParseNormalizedNamed(image.Name)
+		if err != nil || name.String() != image.Name || name.Name() != repository.Name() {
+			continue
+		}
+		if tag, ok := name.(reference.NamedTagged); ok {
+			names = append(names, tag)
+		}
+	}
+	if len(names) == 0 {
+		return nil, misconfigured("push", repository.String(), errors.New("no tag of it is in the image store"))
+	}
+	return names, nil
+}
+
+// pushOne signs with signer unless it is nil.
+func pushOne(ctx context.Context, a *app, cd *containerd.Client, name reference.Named, target ocispec.Descriptor, signer signing.Signer, opts []registry.SignOption) (*pushed, error) {
 	uploads := newUploads()
 	client, err := a.registry(name, uploads)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer client.CloseIdleConnections()
 	status := a.progress("push "+name.String(), uploads.progress)
+	defer status.stop()
 	var signatures []registry.Attached
 	if signer == nil {
 		err = cd.Push(ctx, name.String(), target, containerd.WithResolver(client.Resolver()))
 	} else {
-		opts := []registry.SignOption{registry.WithForm(form)}
-		if p.sign.recursive {
-			opts = append(opts, registry.WithRecursive())
-		}
 		signatures, err = client.Push(ctx, cd, name.String(), target, signer, nil, opts...)
 	}
-	status.stop()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return a.print(newPushed(name.String(), target, signatures))
+	return newPushed(name.String(), target, signatures), nil
 }
 
 // target is what to push for name: the image, or of an index, as nerdctl does,

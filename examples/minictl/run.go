@@ -33,6 +33,12 @@ type command interface {
 	run(ctx context.Context, a *app, argument string) error
 }
 
+// commandLine is a command that takes another one after --.
+type commandLine interface {
+	command
+	commandLine(args []string)
+}
+
 var commands = []struct {
 	name, argument, summary string
 	new                     func() command
@@ -42,10 +48,12 @@ var commands = []struct {
 	{"images", "", "list the image store", func() command { return &list{} }},
 	{"push", "REF", "push an image, and sign it", func() command { return &push{} }},
 	{"pull", "REF", "verify an image, and pull it", func() command { return &pull{} }},
+	{"run", "REF [-- COMMAND…]", "run a container of an image that is verified, on a containerd daemon", func() command { return &runCommand{} }},
 	{"verify", "REF", "say for each signature of an image what passed or failed", func() command { return &verifyCommand{} }},
 }
 
-// run is the whole program. It returns the exit code.
+// run is the whole program. It returns the exit code, which is the container's
+// where one ran.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	// containerd's packages write to stderr unless they are told otherwise.
 	log.L.Logger.SetOutput(io.Discard)
@@ -53,8 +61,14 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
 	err := a.dispatch(ctx, args)
 	if err != nil {
-		// There is nobody left to tell of an error here.
-		_, _ = io.WriteString(stderr, "minictl: "+printable(err.Error())+"\n")
+		lines := problemsOf(err)
+		if len(lines) == 0 {
+			lines = []string{err.Error()}
+		}
+		for _, line := range lines {
+			// There is nobody left to tell of an error here.
+			_, _ = io.WriteString(stderr, "minictl: "+printable(line)+"\n")
+		}
 	}
 	return exitCode(err)
 }
@@ -81,7 +95,12 @@ func (a *app) dispatch(ctx context.Context, args []string) error {
 		if err := all.Parse(global.Args()[1:]); err != nil {
 			return a.usage(local, err, "[GLOBAL FLAG]… "+c.name+" [FLAG]… "+c.argument)
 		}
-		argument, err := onlyArgument(all.Args(), c.argument)
+		arguments := all.Args()
+		if other, ok := cmd.(commandLine); ok && all.ArgsLenAtDash() >= 0 {
+			other.commandLine(arguments[all.ArgsLenAtDash():])
+			arguments = arguments[:all.ArgsLenAtDash()]
+		}
+		argument, err := onlyArgument(arguments, c.argument)
 		if err == nil {
 			err = a.check(all)
 		}
@@ -140,7 +159,7 @@ func (a *app) usage(f *pflag.FlagSet, err error, synopsis string) error {
 	if f.Name() == "minictl" {
 		fmt.Fprint(&b, "\nCommands:\n")
 		for _, c := range commands {
-			fmt.Fprintf(&b, "  %-18s %-9s %s\n", c.name, c.argument, c.summary)
+			fmt.Fprintf(&b, "  %-18s %-18s %s\n", c.name, c.argument, c.summary)
 		}
 	}
 	if f.HasFlags() {

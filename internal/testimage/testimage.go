@@ -36,6 +36,12 @@ type Image struct {
 	// digest if they differ in content.
 	Content string
 
+	// Busybox is the program of that name, linked statically. An image that has
+	// it, as /bin/busybox, can be run, and does what Command says; without one,
+	// it prints its one other file.
+	Busybox []byte
+	Command []string
+
 	// Platforms such as linux/arm64. One makes an image manifest, more make an
 	// index of manifests, and none is the host's.
 	Platforms []string
@@ -76,13 +82,13 @@ func WriteDockerArchive(w io.Writer, image Image) error {
 	if err != nil {
 		return err
 	}
-	layer, err := tarOf("hello.txt", []byte(image.Content))
+	layer, err := image.layer()
 	if err != nil {
 		return err
 	}
 	b := &blobs{bytes: map[string][]byte{}}
 	b.put("layer.tar", layer)
-	if err := b.addFile("config.json", config(platform, digest.FromBytes(layer))); err != nil {
+	if err := b.addFile("config.json", image.config(platform, digest.FromBytes(layer))); err != nil {
 		return err
 	}
 	type entry struct {
@@ -113,7 +119,7 @@ func (b *blobs) addImage(image Image) (ocispec.Descriptor, error) {
 		if err != nil {
 			return ocispec.Descriptor{}, err
 		}
-		return b.addManifest(image.Content, platform)
+		return b.addManifest(image, platform)
 	}
 	index := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex}
 	for _, p := range image.Platforms {
@@ -121,7 +127,7 @@ func (b *blobs) addImage(image Image) (ocispec.Descriptor, error) {
 		if err != nil {
 			return ocispec.Descriptor{}, err
 		}
-		desc, err := b.addManifest(image.Content, platform)
+		desc, err := b.addManifest(image, platform)
 		if err != nil {
 			return ocispec.Descriptor{}, err
 		}
@@ -130,8 +136,8 @@ func (b *blobs) addImage(image Image) (ocispec.Descriptor, error) {
 	return b.addBlob(ocispec.MediaTypeImageIndex, index)
 }
 
-func (b *blobs) addManifest(content string, platform ocispec.Platform) (ocispec.Descriptor, error) {
-	diff, err := tarOf("hello.txt", []byte(content))
+func (b *blobs) addManifest(image Image, platform ocispec.Platform) (ocispec.Descriptor, error) {
+	diff, err := image.layer()
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
@@ -139,7 +145,7 @@ func (b *blobs) addManifest(content string, platform ocispec.Platform) (ocispec.
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	configDesc, err := b.addBlob(ocispec.MediaTypeImageConfig, config(platform, digest.FromBytes(diff)))
+	configDesc, err := b.addBlob(ocispec.MediaTypeImageConfig, image.config(platform, digest.FromBytes(diff)))
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
@@ -153,10 +159,17 @@ func (b *blobs) addManifest(content string, platform ocispec.Platform) (ocispec.
 	return desc, err
 }
 
-func config(platform ocispec.Platform, diffID digest.Digest) ocispec.Image {
+func (i Image) config(platform ocispec.Platform, diffID digest.Digest) ocispec.Image {
+	command := []string{"/hello.txt"}
+	switch {
+	case i.Command != nil:
+		command = i.Command
+	case i.Busybox != nil:
+		command = []string{"/bin/busybox", "cat", "/hello.txt"}
+	}
 	return ocispec.Image{
 		Platform: platform,
-		Config:   ocispec.ImageConfig{Cmd: []string{"/hello.txt"}},
+		Config:   ocispec.ImageConfig{Cmd: command},
 		RootFS:   ocispec.RootFS{Type: "layers", DiffIDs: []digest.Digest{diffID}},
 	}
 }
@@ -195,25 +208,29 @@ func (b *blobs) put(name string, content []byte) {
 func (b *blobs) writeTar(w io.Writer) error {
 	tw := tar.NewWriter(w)
 	for _, name := range b.names {
-		if err := writeTarFile(tw, name, b.bytes[name]); err != nil {
+		if err := writeTarFile(tw, name, 0o644, b.bytes[name]); err != nil {
 			return err
 		}
 	}
 	return tw.Close()
 }
 
-func tarOf(name string, content []byte) ([]byte, error) {
+func (i Image) layer() ([]byte, error) {
 	var buf bytes.Buffer
 	tw := tar.NewWriter(&buf)
-	if err := writeTarFile(tw, name, content); err != nil {
+	err := writeTarFile(tw, "hello.txt", 0o644, []byte(i.Content))
+	if err == nil && i.Busybox != nil {
+		err = writeTarFile(tw, "bin/busybox", 0o755, i.Busybox)
+	}
+	if err != nil {
 		return nil, err
 	}
-	err := tw.Close()
+	err = tw.Close()
 	return buf.Bytes(), err
 }
 
-func writeTarFile(tw *tar.Writer, name string, content []byte) error {
-	if err := tw.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(content))}); err != nil {
+func writeTarFile(tw *tar.Writer, name string, mode int64, content []byte) error {
+	if err := tw.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: mode, Size: int64(len(content))}); err != nil {
 		return err
 	}
 	_, err := tw.Write(content)

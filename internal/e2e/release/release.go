@@ -31,6 +31,7 @@ func CacheDir() (string, error) {
 type Command struct {
 	Module, Version string
 	Package         string // below the module
+	Tags            string // of the build, separated by commas
 }
 
 // String returns the name of the program with its version.
@@ -86,7 +87,7 @@ func (c Command) compile(ctx context.Context, dir, binary string) error {
 	if err := os.WriteFile(filepath.Join(dir, "go.mod"), []byte(mod), 0o600); err != nil {
 		return err
 	}
-	build := exec.CommandContext(ctx, "go", "build", "-mod=mod", "-trimpath", "-ldflags=-s -w", "-o", binary, c.Module+"/"+c.Package)
+	build := exec.CommandContext(ctx, "go", "build", "-mod=mod", "-trimpath", "-ldflags=-s -w", "-tags="+c.Tags, "-o", binary, c.Module+"/"+c.Package)
 	build.Dir = dir
 	// Flags such as -mod, and a workspace, are for the caller's module.
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off")
@@ -105,6 +106,15 @@ func (c Command) check(binary string) error {
 	}
 	if info.Main.Path != c.Module || info.Main.Version != c.Version {
 		return fmt.Errorf("%s is %s %s, want %s %s; remove it", binary, info.Main.Path, info.Main.Version, c.Module, c.Version)
+	}
+	tags := ""
+	for _, s := range info.Settings {
+		if s.Key == "-tags" {
+			tags = s.Value
+		}
+	}
+	if tags != c.Tags {
+		return fmt.Errorf("%s is built with the tags %q, want %q; remove it", binary, tags, c.Tags)
 	}
 	return nil
 }
