@@ -109,7 +109,7 @@ docker-registry:
 # A second containerd, what both start containers with, and a program for them to run.
 .PHONY: e2e-deps
 e2e-deps:
-	$(call install,containerd runc busybox iptables /usr/lib/cni/bridge,containerd runc busybox-static iptables containernetworking-plugins)
+	$(call install,containerd runc busybox /usr/lib/cni/bridge,containerd runc busybox-static containernetworking-plugins)
 
 # $(call install,COMMANDS,PACKAGES) installs Debian's packages unless every
 # command is there.
