@@ -119,7 +119,7 @@ docker-registry:
 # a registry, what writes its file of users, and network namespaces.
 .PHONY: e2e-deps
 e2e-deps: docker-registry
-	$(call install,containerd runc busybox iptables /usr/lib/cni/bridge,containerd runc busybox-static iptables containernetworking-plugins)
+	$(call install,containerd runc busybox /usr/lib/cni/bridge,containerd runc busybox-static containernetworking-plugins)
 	$(call install,htpasswd ip,apache2-utils iproute2)
 
 .PHONY: softhsm2
