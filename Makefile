@@ -9,7 +9,7 @@ GO ?= go
 LIBRARY := ./signing/... ./verify/... ./keyless/... ./registry/... ./compose/...
 PLATFORMS := linux darwin windows freebsd
 # Directories of the nested modules, which `./...` does not reach.
-NESTED := tools internal/e2e internal/e2e/sigstack
+NESTED := tools internal/e2e internal/e2e/sigstack examples/kms signing/pkcs11
 # More flags for `go test`, such as TESTFLAGS=-v.
 TESTFLAGS ?=
 # Which benchmarks to run, as a regular expression.
@@ -47,7 +47,7 @@ test: ## all tests of the library and the examples, under the race detector (12 
 	CGO_ENABLED=$(CGO) $(GO) test $(RACE) -timeout 30m $(TESTFLAGS) ./...
 
 .PHONY: cover
-cover: TESTFLAGS += -covermode=atomic -coverpkg=./signing,./verify,./keyless,./registry -coverprofile=coverage.out
+cover: TESTFLAGS += -covermode=atomic -coverpkg=./signing,./signing/kms,./verify,./verify/policyfile,./keyless,./registry,./registry/adapter -coverprofile=coverage.out
 cover: test ## the same tests; then the coverage of signing, verify, keyless and registry, and coverage.html (12 min, 7 min)
 	$(GO) tool cover -html=coverage.out -o coverage.html
 	@awk -f .ci/coverage.awk coverage.out
@@ -65,6 +65,8 @@ lint: ## golangci-lint, gofmt, tidy modules, licence headers (5 min, 30 s)
 	$(GOLANGCI_LINT) run ./...
 	cd internal/e2e && $(GOLANGCI_LINT) run ./...
 	cd internal/e2e/sigstack && $(GOLANGCI_LINT) run ./...
+	cd examples/kms && $(GOLANGCI_LINT) run ./...
+	linter=$$($(GO) tool -n -modfile=$(CURDIR)/tools/go.mod golangci-lint); cd signing/pkcs11 && CGO_ENABLED=$(CGO) "$$linter" run ./...
 
 .PHONY: bench
 bench: ## benchmarks with allocations; BENCH=regexp selects (3 min, 1 min)
@@ -89,8 +91,15 @@ e2e: e2e-deps ## programs as a user runs them, daemons of containerd (as root), 
 	$(GO) test -count=1 -v -timeout 15m ./examples/...
 	$(GO) test -count=1 -v -timeout 15m -run '^TestConcurrentSigners$$' ./registry -rounds '$(ROUNDS)'
 	cd internal/e2e && $(GO) test -count=1 -v -timeout 15m ./daemon -kills '$(KILLS)'
+	cd internal/e2e && $(GO) test -count=1 -v -timeout 5m -parallel 16 ./registries
 	cd internal/e2e/sigstack && $(GO) test -count=1 -timeout 15m ./...
 	cd internal/e2e && $(GO) test -count=1 -timeout 15m -parallel 16 ./keyless ./conformance
+
+.PHONY: keys
+keys: softhsm2 ## keys in AWS KMS and Vault, by local fakes, and on a SoftHSM2 token; needs a C compiler (5 min, 1 min)
+	cd examples/kms && $(GO) test -count=1 $(TESTFLAGS) ./...
+	cd signing/pkcs11 && $(GO) test -count=1 $(TESTFLAGS) ./...
+	cd signing/pkcs11 && CGO_ENABLED=1 $(GO) test -race -count=1 $(TESTFLAGS) ./...
 
 .PHONY: conformance-client
 conformance-client: ## build the client for Sigstore's conformance suite, and print where it is (3 min, 5 s)
@@ -106,10 +115,16 @@ golden: ## make testdata/golden again with four releases of the cosign CLI, buil
 docker-registry:
 	$(call install,docker-registry,docker-registry)
 
-# A second containerd, what both start containers with, and a program for them to run.
+# A second containerd, what both start containers with, and a program for them to run;
+# a registry, what writes its file of users, and network namespaces.
 .PHONY: e2e-deps
-e2e-deps:
-	$(call install,containerd runc busybox iptables /usr/lib/cni/bridge,containerd runc busybox-static iptables containernetworking-plugins)
+e2e-deps: docker-registry
+	$(call install,containerd runc busybox /usr/lib/cni/bridge,containerd runc busybox-static containernetworking-plugins)
+	$(call install,htpasswd ip,apache2-utils iproute2)
+
+.PHONY: softhsm2
+softhsm2:
+	$(call install,softhsm2-util,softhsm2)
 
 # $(call install,COMMANDS,PACKAGES) installs Debian's packages unless every
 # command is there.

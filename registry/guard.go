@@ -8,8 +8,11 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/containerd/containerd/v2/core/remotes/docker"
@@ -18,8 +21,9 @@ import (
 )
 
 // guard puts checks in the way of everything that goes to and comes from a
-// host. fresh makes the host's authorizer anew; nil keeps the one that it has.
-func guard(host docker.RegistryHost, fresh func() docker.Authorizer) docker.RegistryHost {
+// host, which is the last to be asked or not. fresh makes the host's authorizer
+// anew; nil keeps the one that it has.
+func guard(host docker.RegistryHost, last bool, fresh func() docker.Authorizer) docker.RegistryHost {
 	client := http.Client{}
 	if host.Client != nil {
 		client = *host.Client
@@ -28,7 +32,7 @@ func guard(host docker.RegistryHost, fresh func() docker.Authorizer) docker.Regi
 	if transport == nil {
 		transport = http.DefaultTransport
 	}
-	client.Transport = guardedTransport{transport, host.Host, host.Header}
+	client.Transport = guardedTransport{transport, serverOf(host.Scheme, host.Host), host.Header, last}
 	host.Client = &client
 	if fresh == nil && host.Authorizer != nil {
 		kept := host.Authorizer
@@ -133,8 +137,9 @@ func own(ctx context.Context, limit int64) context.Context {
 // host what its configuration says about it.
 type guardedTransport struct {
 	next   http.RoundTripper
-	host   string
+	server string
 	header http.Header
+	last   bool
 }
 
 func (t guardedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -143,14 +148,10 @@ func (t guardedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if isOwn {
 		req.Header.Set("Accept-Encoding", "identity")
 	}
-	// Headers of a host's configuration can be credentials. net/http takes them
-	// along to wherever the host redirects to.
-	if redirected := req.Response != nil; redirected && req.URL.Host != t.host {
-		for key := range t.header {
-			req.Header.Del(key)
-		}
+	if serverOf(req.URL.Scheme, req.URL.Host) != t.server {
+		t.keepSecrets(req)
 	}
-	resp, err := t.next.RoundTrip(req)
+	resp, err := t.patiently(req)
 	if err != nil {
 		return nil, err
 	}
@@ -167,6 +168,34 @@ func (t guardedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		resp.Body = &limitedBody{ReadCloser: resp.Body, limit: limit, left: limit + 1}
 	}
 	return resp, nil
+}
+
+// keepSecrets takes from a request to another server what is for the host alone.
+// Headers of a host's configuration can be credentials; net/http takes them along
+// to wherever the host redirects to, and containerd to wherever it has uploads go.
+// net/http keeps Authorization on the way to another port and to a subdomain, too.
+// One that the authorizer has for the other server is another, and stays.
+func (t guardedTransport) keepSecrets(req *http.Request) {
+	for key := range t.header {
+		req.Header.Del(key)
+	}
+	first := req
+	for first.Response != nil && first.Response.Request != nil {
+		first = first.Response.Request
+	}
+	if first != req && slices.Equal(first.Header["Authorization"], req.Header["Authorization"]) {
+		req.Header.Del("Authorization")
+	}
+}
+
+// serverOf is the port of a host that a URL leads to.
+func serverOf(scheme, host string) string {
+	u := url.URL{Scheme: scheme, Host: host}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[scheme]
+	}
+	return net.JoinHostPort(strings.ToLower(u.Hostname()), port)
 }
 
 // CloseIdleConnections is what http.Client.CloseIdleConnections calls.

@@ -64,87 +64,6 @@ func hostsDir(t *testing.T, registry, toml string, files map[string][]byte) stri
 	return root
 }
 
-// TestNetworkSettingsServeSignaturesToo pushes, signs and verifies through one
-// setting at a time; every request of every kind must obey it.
-func TestNetworkSettingsServeSignaturesToo(t *testing.T) {
-	t.Parallel()
-	allow := func(http.ResponseWriter, *http.Request) bool { return true }
-	authorized := func(w http.ResponseWriter, r *http.Request) bool {
-		if user, secret, ok := r.BasicAuth(); ok && user == "me" && secret == "s3cret" {
-			return true
-		}
-		w.Header().Set("WWW-Authenticate", `Basic realm="registry"`)
-		w.WriteHeader(http.StatusUnauthorized)
-		return false
-	}
-	header := func(key, value string) func(http.ResponseWriter, *http.Request) bool {
-		return func(w http.ResponseWriter, r *http.Request) bool {
-			if r.Header.Get(key) == value {
-				return true
-			}
-			w.WriteHeader(http.StatusTeapot)
-			return false
-		}
-	}
-	tests := []struct {
-		name   string
-		check  func(http.ResponseWriter, *http.Request) bool
-		config func(t *testing.T, host string, ca []byte) registry.Config
-	}{
-		{"a private certificate authority by hosts.toml", allow, func(t *testing.T, host string, ca []byte) registry.Config {
-			return registry.Config{HostsDirs: []string{t.TempDir(), hostsDir(t, "registry.test", fmt.Sprintf(
-				"server = %q\nca = \"ca.crt\"\n", "https://"+host), map[string][]byte{"ca.crt": ca})}}
-		}},
-		{"a header by hosts.toml", header("X-Tenant", "blue"), func(t *testing.T, host string, ca []byte) registry.Config {
-			return registry.Config{HostsDirs: []string{hostsDir(t, "registry.test", fmt.Sprintf(
-				"server = %q\nca = \"ca.crt\"\n[header]\nX-Tenant = \"blue\"\n", "https://"+host), map[string][]byte{"ca.crt": ca})}}
-		}},
-		{"credentials", authorized, func(t *testing.T, host string, ca []byte) registry.Config {
-			return registry.Config{
-				HostsDirs: []string{hostsDir(t, "registry.test", fmt.Sprintf("server = %q\nca = \"ca.crt\"\n", "https://"+host), map[string][]byte{"ca.crt": ca})},
-				Credentials: func(asked string) (string, string, error) {
-					if asked != host {
-						return "", "", fmt.Errorf("asked for the credentials of %s", asked)
-					}
-					return "me", "s3cret", nil
-				},
-			}
-		}},
-		{"a user agent", header("User-Agent", "tool/1.0"), func(t *testing.T, host string, ca []byte) registry.Config {
-			return registry.Config{UserAgent: "tool/1.0", HostsDirs: []string{hostsDir(t, "registry.test", fmt.Sprintf(
-				"server = %q\nca = \"ca.crt\"\n", "https://"+host), map[string][]byte{"ca.crt": ca})}}
-		}},
-		{"hosts of the caller's", allow, func(_ *testing.T, host string, _ []byte) registry.Config {
-			return registry.Config{Hosts: func(string) ([]docker.RegistryHost, error) {
-				return []docker.RegistryHost{{
-					Client: insecureHTTPClient, Host: host, Scheme: "https", Path: "/v2",
-					Capabilities: docker.HostCapabilityPull | docker.HostCapabilityResolve | docker.HostCapabilityPush | docker.HostCapabilityReferrers,
-				}}, nil
-			}}
-		}},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			host, ca := tlsRegistry(t, test.check)
-			c := newClient(t, test.config(t, host, ca))
-			cd, ctx := newStore(t)
-			key := newKey(t)
-			if _, err := c.Push(ctx, cd.Client, "registry.test/team/app:v1", putImage(ctx, t, cd, "image"), signerOf(t, key), nil,
-				registry.WithForm(signing.Both)); err != nil {
-				t.Fatal(err)
-			}
-			result, err := c.Verify(ctx, "registry.test/team/app:v1", verifierOf(t, key), registry.WithEverySignature())
-			if err != nil {
-				t.Fatal(err)
-			}
-			if len(result.Signatures) != 2 {
-				t.Errorf("%d signatures found, want 2", len(result.Signatures))
-			}
-		})
-	}
-}
-
 var insecureHTTPClient = func() *http.Client {
 	server := httptest.NewTLSServer(nil)
 	defer server.Close()
@@ -163,35 +82,25 @@ func TestCertificatesAreChecked(t *testing.T) {
 	wantText(t, err, "certificate")
 }
 
-// TestInsecureRegistry names a registry by a host that is not loopback, which
-// containerd treats specially. The proxy of TestMain leads there.
-func TestInsecureRegistry(t *testing.T) {
+// TestOtherInsecureRegistries: that another registry is insecure does not make
+// this one so, whose host is not loopback, which containerd treats specially.
+func TestOtherInsecureRegistries(t *testing.T) {
 	t.Parallel()
-	for _, scheme := range []string{"TLS with an unknown certificate", "plain HTTP"} {
-		t.Run(scheme, func(t *testing.T) {
-			t.Parallel()
-			host := newTestRegistry(t, true).host
-			if scheme != "plain HTTP" {
-				host, _ = tlsRegistry(t, func(http.ResponseWriter, *http.Request) bool { return true })
-			}
-			_, port, _ := strings.Cut(host, ":")
-			name := proxiedName + ":" + port
-			insecure := newClient(t, registry.Config{InsecureRegistries: []string{name}})
-			cd, ctx := newStore(t)
-			key := newKey(t)
-			if _, err := insecure.Push(ctx, cd.Client, name+"/app:v1", putImage(ctx, t, cd, "image"), signerOf(t, key), nil, registry.WithForm(signing.Both)); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := insecure.Verify(ctx, name+"/app:v1", verifierOf(t, key)); err != nil {
-				t.Fatal(err)
-			}
-			// That another registry is insecure does not make this one so.
-			for _, other := range [][]string{nil, {"other.test"}, {proxiedName}} {
-				secure := newClient(t, registry.Config{InsecureRegistries: other})
-				_, err := secure.Verify(ctx, name+"/app:v1", verifierOf(t, key))
-				wantFamily(t, err, verify.ErrInconclusive)
-			}
-		})
+	host, _ := tlsRegistry(t, func(http.ResponseWriter, *http.Request) bool {
+		t.Error("a registry with an unknown certificate was spoken to")
+		return false
+	})
+	plain := newTestRegistry(t, true)
+	for _, host := range []string{host, plain.host} {
+		_, port, _ := strings.Cut(host, ":")
+		for _, other := range [][]string{nil, {"other.test"}, {proxiedName}, {proxiedName + ":1" + port}} {
+			c := newClient(t, registry.Config{InsecureRegistries: other})
+			_, err := c.Verify(t.Context(), proxiedName+":"+port+"/app:v1", verifierOf(t, newKey(t)))
+			wantFamily(t, err, verify.ErrInconclusive)
+		}
+	}
+	if got := plain.recorded(); len(got) > 0 {
+		t.Errorf("asked over plain HTTP: %q", got)
 	}
 }
 

@@ -376,3 +376,16 @@ func TestKeepingInTheStoreOfADaemon(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestNothingIsKeptBesideContentThatIsNotTheImage(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	image := n.publish("app:v1", "app", signing.Bundle)
+	result := n.pull("app:v1")
+	n.forget(image.Digest)
+	n.overwrite(image.Digest, func(b []byte) []byte { b[len(b)-2] = ' '; return b })
+	wantFamily(t, registry.KeepSignatures(n.ctx, n.cd.ContentStore(), result), verify.ErrRejected)
+	if kept := n.kept(image.Digest); len(kept) > 0 {
+		t.Errorf("kept %s", kept)
+	}
+}

@@ -65,7 +65,7 @@ func (c *Client) verifyStored(ctx context.Context, cd *containerd.Client, name r
 		return nil, fault.New(verify.ErrMisconfigured, opVerify, name.String(), "", err)
 	}
 	defer cancel()
-	result, err := v.selection.Decide(ctx, v.image(target), func() (*verify.Result, error) {
+	result, err := v.decide(ctx, target, func() (*verify.Result, error) {
 		if o.offline {
 			v.beside = []source{{}}
 			return v.verify(limited, target)

@@ -6,15 +6,14 @@ package registry_test
 import (
 	"flag"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"net/http/httptest"
-	"net/http/httputil"
 	"os"
+	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/cosignkit/cosignkit/internal/traffic"
 )
 
 // TestMain fails when a test leaves a goroutine behind. The same binary is the
@@ -29,7 +28,7 @@ func TestMain(m *testing.M) {
 		return
 	}
 	// net/http reads these once for the process, and uses no proxy for loopback.
-	proxy := httptest.NewServer(http.HandlerFunc(serveProxy))
+	proxy := httptest.NewServer(traffic.Proxy(proxied))
 	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY"} {
 		if err := os.Setenv(name, proxy.URL); err != nil {
 			panic(err)
@@ -41,37 +40,13 @@ func TestMain(m *testing.M) {
 	}), goleak.IgnoreCurrent())
 }
 
-// proxiedName is a host that the proxy takes for loopback.
-const proxiedName = "registry.proxied.test"
+// proxiedName and proxiedIPv6 are hosts that the proxy takes for loopback, with
+// the subdomains of the first.
+const (
+	proxiedName = "registry.proxied.test"
+	proxiedIPv6 = "[2001:db8::1]"
+)
 
-// serveProxy is an HTTP proxy that knows one host.
-func serveProxy(w http.ResponseWriter, r *http.Request) {
-	host, port, err := net.SplitHostPort(r.Host)
-	if err != nil || host != proxiedName {
-		http.Error(w, "unknown host "+r.Host, http.StatusBadGateway)
-		return
-	}
-	address := net.JoinHostPort("127.0.0.1", port)
-	if r.Method != http.MethodConnect {
-		(&httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) {
-			p.Out.URL.Scheme, p.Out.URL.Host, p.Out.Host = "http", address, address
-		}}).ServeHTTP(w, r)
-		return
-	}
-	server, err := net.Dial("tcp", address)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadGateway)
-		return
-	}
-	client, _, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		panic(err)
-	}
-	_, _ = io.WriteString(client, "HTTP/1.1 200 OK\r\n\r\n")
-	go func() {
-		_, _ = io.Copy(server, client)
-		_ = server.Close()
-	}()
-	_, _ = io.Copy(client, server)
-	_ = client.Close()
+func proxied(host string) bool {
+	return strings.HasSuffix("."+host, "."+proxiedName) || "["+host+"]" == proxiedIPv6
 }

@@ -51,7 +51,16 @@ func (r repository) eachReferrer(ctx context.Context, d digest.Digest, b *budget
 	var answered bool
 	var unanswered error
 	for _, host := range hosts {
-		err := r.listReferrers(ctx, host, d, b, list.pass)
+		signed := false
+		err := r.listReferrers(ctx, host, d, b, func(i int, desc ocispec.Descriptor, err error) error {
+			signed = signed || err == nil && maySign(desc)
+			return list.pass(i, desc, err)
+		})
+		if errors.Is(err, errNoReferrersAPI) {
+			r.seen.note(ctx, host, false, nil)
+		} else {
+			r.seen.note(ctx, host, signed, err)
+		}
 		switch {
 		case list.stopped != nil:
 			return list.stopped

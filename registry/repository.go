@@ -29,6 +29,7 @@ type repository struct {
 	name reference.Named
 	// elsewhere is the name, if this is not the repository of the image.
 	elsewhere string
+	seen      *sightings
 }
 
 func (r repository) tag(t string) string           { return r.name.Name() + ":" + t }
@@ -49,6 +50,7 @@ func (r repository) hostsWith(ctx context.Context, capabilities docker.HostCapab
 	if err != nil {
 		return nil, ctx, err
 	}
+	r.seen.among(all)
 	for _, wanted := range []docker.HostCapabilities{capabilities, docker.HostCapabilityResolve} {
 		var hosts []docker.RegistryHost
 		for _, host := range all {
@@ -88,6 +90,7 @@ func (r repository) readTags(ctx context.Context, tag string, limit int64) ([]bl
 	var unanswered error
 	for _, host := range hosts {
 		b, err := r.getTag(ctx, host, tag, limit)
+		r.seen.note(ctx, host, b != nil, err)
 		switch {
 		case err != nil && unanswered == nil:
 			unanswered = fmt.Errorf("%s: %w", host.Host, err)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"log/slog"
 	"slices"
 
 	"github.com/containerd/containerd/v2/core/images"
@@ -78,7 +79,7 @@ func (c *Client) resolveAndVerify(ctx context.Context, src source, name referenc
 	if err != nil {
 		return nil, fault.New(kindOf(err), opVerify, name.String(), "resolve", err)
 	}
-	return v.decide(ctx, limited, target)
+	return v.decide(ctx, target, func() (*verify.Result, error) { return v.verify(limited, target) })
 }
 
 func (c *Client) verifyTarget(ctx context.Context, src source, name reference.Named, target ocispec.Descriptor, verifier verify.Verifier, o verifyOptions) (result *verify.Result, err error) {
@@ -88,7 +89,7 @@ func (c *Client) verifyTarget(ctx context.Context, src source, name reference.Na
 		return nil, fault.New(verify.ErrMisconfigured, opVerify, name.String(), "", err)
 	}
 	defer cancel()
-	return v.decide(ctx, limited, target)
+	return v.decide(ctx, target, func() (*verify.Result, error) { return v.verify(limited, target) })
 }
 
 // newVerification returns the context that the verification is to be made in. The
@@ -109,14 +110,19 @@ func (c *Client) newVerification(ctx context.Context, src source, image verify.I
 		return nil, nil, nil, fmt.Errorf("signature repository: %w", err)
 	}
 	l := verify.Limits{}
-	if limited, ok := selection.Verifier.(verify.LimitedVerifier); ok {
+	limited, ok := selection.Verifier.(verify.LimitedVerifier)
+	if !ok {
+		limited, ok = verifier.(verify.LimitedVerifier)
+	}
+	if ok {
 		l = limited.Limits()
 	}
 	l = l.WithDefaults()
 	ctx, cancel := context.WithTimeoutCause(ctx, l.Timeout, limits.Exceeded("time of the verification", l.Timeout))
+	ctx = withPatience(ctx, l.Timeout/limits.MirrorShare)
 	return &verification{
 		source: src, name: name, selection: selection, options: o, elsewhere: elsewhere,
-		limits: l, indexes: &budget{limits: l},
+		limits: l, indexes: &budget{limits: l}, log: c.log,
 	}, c.ownContext(ctx, max(l.Manifest, l.Payload, l.Bundle)), cancel, nil
 }
 
@@ -164,6 +170,7 @@ type verification struct {
 	elsewhere reference.Named
 	// beside are further sources of signatures.
 	beside []source
+	log    *slog.Logger
 }
 
 func (v *verification) image(target ocispec.Descriptor) verify.Image {
@@ -175,11 +182,15 @@ func (v *verification) failed(target ocispec.Descriptor, stage string, err error
 	return fault.New(verify.ErrMisconfigured, opVerify, v.image(target).String(), stage, err)
 }
 
-// decide verifies target, and then lets through what the policy only warns of:
-// nothing below must take an image for acceptable that is not. The context of the
-// verification is limited, and ctx the caller's.
-func (v *verification) decide(ctx, limited context.Context, target ocispec.Descriptor) (*verify.Result, error) {
-	return v.selection.Decide(ctx, v.image(target), func() (*verify.Result, error) { return v.verify(limited, target) })
+// decide lets through what the policy only warns of, after all of the verification
+// of target: nothing in that must take an image for acceptable that is not. The
+// context is the caller's.
+func (v *verification) decide(ctx context.Context, target ocispec.Descriptor, strict func() (*verify.Result, error)) (*verify.Result, error) {
+	result, err := v.selection.Decide(ctx, v.image(target), strict)
+	if err == nil && result.Unverified != nil {
+		v.log.WarnContext(ctx, "image is accepted without being verified", "image", result.Image.String(), "reason", fault.OneLine(result.Unverified.Error()))
+	}
+	return result, err
 }
 
 // verify verifies target, and where that is not acceptable, what the options
@@ -210,7 +221,11 @@ func (v *verification) verify(ctx context.Context, target ocispec.Descriptor) (*
 // repository in.
 func (v *verification) node(ctx context.Context, in reference.Named, target ocispec.Descriptor) (*verify.Result, error) {
 	image := v.image(target)
-	result, err := v.check(ctx, image, discover(ctx, v.repositories(in), target.Digest, v.limits))
+	repositories := v.repositories(in)
+	result, err := v.check(ctx, image, discover(ctx, repositories, target.Digest, v.limits))
+	for _, r := range repositories {
+		r.seen.report(ctx, v.log, image.String())
+	}
 	// A nil error alone is not trusted: a verifier of somebody else's that
 	// forgets the result, or answers for another image, must not let one pass.
 	if err == nil && (result == nil || !result.Accepted || result.Image.Target.Digest != target.Digest) {
@@ -245,12 +260,12 @@ func (v *verification) check(ctx context.Context, image verify.Image, candidates
 
 // repositories are where signatures of what is in a repository are looked for.
 func (v *verification) repositories(in reference.Named) []repository {
-	all := []repository{{source: v.source, name: in}}
+	all := []repository{{source: v.source, name: in, seen: &sightings{}}}
 	if v.elsewhere != nil && v.elsewhere.Name() != in.Name() {
-		all = append(all, repository{source: v.source, name: v.elsewhere, elsewhere: v.elsewhere.Name()})
+		all = append(all, repository{source: v.source, name: v.elsewhere, elsewhere: v.elsewhere.Name(), seen: &sightings{}})
 	}
 	for _, s := range v.beside {
-		all = append(all, repository{source: s, name: in})
+		all = append(all, repository{source: s, name: in, seen: &sightings{}})
 	}
 	return all
 }

@@ -22,6 +22,9 @@
 //
 // # Keys
 //
+// A key may be any crypto.Signer. Package signing/kms opens those of key management
+// services, and the module signing/pkcs11 those of tokens; docs/keys.md has all.
+//
 // ECDSA on P-256 (SHA-256), P-384 (SHA-384) and P-521 (SHA-512), RSA of 2048,
 // 3072 or 4096 bits (PKCS #1 v1.5, SHA-256) and Ed25519: the algorithms of
 // sigstore's registry.

@@ -77,6 +77,33 @@ func ExampleParsePrivateKey() {
 	// true true
 }
 
+// What cosign generate-key-pair k8s://namespace/name makes is a secret with the keys
+// cosign.key, cosign.pub and cosign.password. Who runs in the cluster mounts it, or
+// has it from a client of Kubernetes as map[string][]byte.
+func ExampleParsePrivateKey_kubernetesSecret() {
+	mounted := os.DirFS("../testdata/keys") // such as /run/secrets/cosign
+	secret := map[string][]byte{"cosign.password": []byte("correct horse battery staple")}
+	for name, file := range map[string]string{"cosign.key": "ecdsa-p256.key", "cosign.pub": "ecdsa-p256.pub"} {
+		b, err := fs.ReadFile(mounted, file)
+		if err != nil {
+			log.Fatal(err)
+		}
+		secret[name] = b
+	}
+
+	key, err := signing.ParsePrivateKey(context.Background(), secret["cosign.key"], signing.Passphrase(secret["cosign.password"]))
+	if err != nil {
+		log.Fatal(err)
+	}
+	public, err := verify.ParsePublicKey(secret["cosign.pub"])
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(key.Public().(*ecdsa.PublicKey).Equal(public))
+	// Output:
+	// true
+}
+
 func ExamplePassphrase() {
 	ask := signing.Passphrase([]byte("correct horse battery staple"))
 	p, err := ask(context.Background(), "cosign.key")

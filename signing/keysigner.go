@@ -23,10 +23,14 @@ import (
 
 // KeySignerConfig configures [NewKeySigner].
 type KeySignerConfig struct {
-	// Key is the private key, from [LoadPrivateKey] or of any other origin.
-	// Required. It must be safe for concurrent use, as the standard library's
-	// keys are. A crypto.Signer takes no context: one that is elsewhere must
-	// bound its own time.
+	// Key is the private key, from [LoadPrivateKey], from packages signing/kms
+	// and signing/pkcs11, or of any other origin. Required. It must be safe for
+	// concurrent use, as the standard library's keys are.
+	//
+	// A crypto.Signer takes no context: one that is elsewhere must bound its own
+	// time. One that also has the method SignContext(context.Context, io.Reader,
+	// []byte, crypto.SignerOpts) ([]byte, error) is asked with that instead of
+	// Sign, with the context of the request.
 	Key crypto.Signer
 
 	// CertificateChain goes with each signature, so that it is verified by the

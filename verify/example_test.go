@@ -13,6 +13,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/cosignkit/cosignkit/verify"
@@ -305,4 +306,15 @@ func ExampleLimits() {
 	fmt.Println(limits.Candidates, limits.Timeout)
 	// Output:
 	// 4096 10s
+}
+
+// A Selection is applied once, to the verdict on an image. Package registry does it
+// for whatever is passed as a verifier.
+func ExampleSelection_Decide() {
+	image := verify.Image{Name: "registry.example/app:v1"}
+	image.Target.Digest = digest.FromString("manifest")
+	selection := verify.Selection{Rule: "policy.yaml:12", InsecureAcceptAnything: true}
+	result, err := selection.Decide(context.Background(), image, nil)
+	fmt.Println(result.Accepted, result.Verified(), result.Unverified, err)
+	// Output: true false policy.yaml:12: anything is accepted <nil>
 }

@@ -26,6 +26,9 @@ type Result struct {
 	// which a signature says nothing: what the bytes of that digest are tells.
 	Image Image
 
+	// Rule says by which rule, where there are several: that of the [Selection].
+	Rule string
+
 	// Accepted reports whether the policy is satisfied.
 	Accepted bool
 
@@ -177,11 +180,12 @@ func (r Result) MarshalJSON() ([]byte, error) {
 		Digest     string        `json:"digest"`
 		MediaType  string        `json:"mediaType,omitempty"`
 		Matched    digest.Digest `json:"matched,omitempty"`
+		Rule       string        `json:"rule,omitempty"`
 		Accepted   bool          `json:"accepted"`
 		Verified   bool          `json:"verified"`
 		Unverified string        `json:"unverified,omitempty"`
 		Signatures []signature   `json:"signatures"`
-	}{r.Image.Name, r.Image.Target.Digest.String(), r.Image.Target.MediaType, r.Matched.Digest, r.Accepted, r.Verified(), unverified, signatures})
+	}{r.Image.Name, r.Image.Target.Digest.String(), r.Image.Target.MediaType, r.Matched.Digest, r.Rule, r.Accepted, r.Verified(), unverified, signatures})
 }
 
 // Payloads renders the signatures that passed as cosign verify prints them: an

@@ -43,46 +43,43 @@ type Selection struct {
 
 	// InsecureAcceptAnything lets every image through. Nothing is looked for.
 	InsecureAcceptAnything bool
-
-	// OnUnverified is told of each image that is let through by one of these
-	// two. Nil discards it.
-	OnUnverified func(ctx context.Context, image Image, reason error)
 }
 
-// Decide is for those who apply a Selection. It calls verify, which asks
-// Verifier, if there is anything to ask, and lets through what is to be let
-// through: such a result is Accepted and has its reason in Unverified. The context
-// is the caller's, without the time limit of the verification.
+// Decide is for those who apply a Selection, once, to the verdict on an image. It
+// calls verify, which asks the Verifier, if there is anything to ask, and lets
+// through what is to be let through: such a result is Accepted and has its reason
+// in Unverified. The context is the caller's, without the time limit of the
+// verification.
 func (s Selection) Decide(ctx context.Context, image Image, verify func() (*Result, error)) (*Result, error) {
 	if err := validDigest(image.Target.Digest); err != nil {
 		return nil, fault.New(ErrMisconfigured, opVerify, image.Name, "image", err)
 	}
 	switch {
 	case s.InsecureAcceptAnything:
-		return s.letThrough(ctx, image, nil, errors.New("anything is accepted")), nil
+		return s.letThrough(image, nil, errors.New("anything is accepted")), nil
 	case s.Verifier == nil:
 		return nil, fault.New(ErrMisconfigured, opVerify, image.String(), s.Rule, errors.New("the rule has no verifier"))
 	}
 	result, err := verify()
+	if result != nil {
+		result.Rule = s.Rule
+	}
 	if err == nil || !s.InsecureWarnOnly || ctx.Err() != nil {
 		return result, err
 	}
 	if errors.Is(err, ErrRejected) || errors.Is(err, ErrInconclusive) {
-		return s.letThrough(ctx, image, result, err), nil
+		return s.letThrough(image, result, err), nil
 	}
 	return result, err
 }
 
-func (s Selection) letThrough(ctx context.Context, image Image, result *Result, reason error) *Result {
+func (s Selection) letThrough(image Image, result *Result, reason error) *Result {
 	if s.Rule != "" {
 		reason = fmt.Errorf("%s: %w", s.Rule, reason)
 	}
 	if result == nil {
 		result = &Result{Signatures: []Signature{}}
 	}
-	result.Image, result.Accepted, result.Matched, result.Unverified = image, true, image.Target, reason
-	if s.OnUnverified != nil {
-		s.OnUnverified(ctx, image, reason)
-	}
+	result.Image, result.Rule, result.Accepted, result.Matched, result.Unverified = image, s.Rule, true, image.Target, reason
 	return result
 }

@@ -23,6 +23,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/containerd/containerd/v2/pkg/imageverifier"
@@ -526,7 +527,7 @@ func TestWhoWaitsIsEndedAndLetsNothingThrough(t *testing.T) {
 	args := []string{"-config", h.path("config.yaml"), "-name", h.registry + "/team/app:v1", "-digest", signed.Digest.String(), "-stdin-media-type", ocispec.MediaTypeDescriptor}
 	for name, end := range map[string]func(*exec.Cmd) error{
 		"its own time":  func(*exec.Cmd) error { return nil },
-		"a termination": func(cmd *exec.Cmd) error { return cmd.Process.Signal(os.Interrupt) },
+		"a termination": func(cmd *exec.Cmd) error { return cmd.Process.Signal(syscall.SIGTERM) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -249,16 +249,21 @@ type severalLines struct{ error }
 func (e severalLines) Unwrap() error { return e.error }
 
 // lines are those of an error, to print: one, unless it is made of several.
-func lines(err error) []string {
-	if several := (severalLines{}); !errors.As(err, &several) {
-		return []string{printable(err.Error())}
+func lines(err error) (all []string) {
+	for _, problem := range problemsOf(err) {
+		all = append(all, "minictl: "+printable(problem))
 	}
-	all := strings.Split(err.Error(), "\n")
-	for i := range all {
-		all[i] = printable(all[i])
-		if i > 0 {
-			all[i] = "  " + all[i]
-		}
+	if len(all) > 0 {
+		return all
+	}
+	text := []string{err.Error()}
+	if several := (severalLines{}); errors.As(err, &several) {
+		text = strings.Split(err.Error(), "\n")
+	}
+	prefix := "minictl: "
+	for _, line := range text {
+		all = append(all, prefix+printable(line))
+		prefix = "  "
 	}
 	return all
 }

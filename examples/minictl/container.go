@@ -104,38 +104,46 @@ func (r *runCommand) run(ctx context.Context, a *app, ref string) error {
 
 // image returns what to run. From here on nothing asks what the name stands for.
 func (r *runCommand) image(ctx context.Context, a *app, cd *containerd.Client, client *registry.Client, name reference.Named, verifier verify.Verifier) (ocispec.Descriptor, error) {
-	var target ocispec.Descriptor
-	record, err := cd.ImageService().Get(ctx, name.String())
-	switch missing := errdefs.IsNotFound(err); {
-	case missing && r.when == "never":
-		return target, misconfigured("run", name.String(), errors.New("not in the image store, and --pull=never"))
-	case missing || r.when == "always":
-		status := a.progress("pull "+name.String(), downloads(ctx, cd))
-		pulled, err := (&pull{}).pull(ctx, a, cd, client, name.String(), verifier)
-		status.stop()
-		if err != nil {
+	if r.when != "always" {
+		target, err := local(ctx, cd, client, name, verifier)
+		if err == nil {
+			return target, hold(ctx, cd, target)
+		}
+		if !errdefs.IsNotFound(err) {
 			return target, err
 		}
-		return pulled.target, nil
-	case err != nil:
-		return target, err
+		if r.when == "never" {
+			return target, misconfigured("run", name.String(), errors.New("not in the image store, and --pull=never"))
+		}
 	}
-	target = record.Target
-	if d, ok := name.(reference.Digested); ok && d.Digest() != target.Digest {
-		err := fmt.Errorf("the image store has %s under this name", target.Digest)
-		return target, &verify.Error{Op: "run", Subject: name.String(), Stage: "image store", Kind: verify.ErrRejected, Err: err}
-	}
-	if verifier == nil {
-		return target, nil
-	}
-	if err := hold(ctx, cd, target); err != nil {
-		return target, err
-	}
-	result, err := client.VerifyImage(ctx, verify.Image{Name: name.String(), Target: target}, verifier)
+	status := a.progress("pull "+name.String(), downloads(ctx, cd))
+	pulled, err := (&pull{}).pull(ctx, a, cd, client, name.String(), verifier)
+	status.stop()
 	if err != nil {
-		return target, err
+		return ocispec.Descriptor{}, err
 	}
-	return result.Image.Target, nil
+	return pulled.target, nil
+}
+
+// local returns the image in the store, verified with the signatures that are kept
+// there, or else with those in the registry.
+func local(ctx context.Context, cd *containerd.Client, client *registry.Client, name reference.Named, verifier verify.Verifier) (ocispec.Descriptor, error) {
+	if verifier != nil {
+		result, err := client.VerifyLocal(ctx, cd, name.String(), verifier)
+		if err != nil {
+			return ocispec.Descriptor{}, err
+		}
+		return result.Image.Target, nil
+	}
+	record, err := cd.ImageService().Get(ctx, name.String())
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	if d, ok := name.(reference.Digested); ok && d.Digest() != record.Target.Digest {
+		err := fmt.Errorf("the image store has %s under this name", record.Target.Digest)
+		return ocispec.Descriptor{}, &verify.Error{Op: "run", Subject: name.String(), Stage: "image store", Kind: verify.ErrRejected, Err: err}
+	}
+	return record.Target, nil
 }
 
 // hold adds target to the lease in ctx.

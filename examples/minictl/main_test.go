@@ -43,6 +43,7 @@ func TestMain(m *testing.M) {
 //	                                make an image archive
 //	exits CODE minictl ARG…         run minictl and want this exit code
 //	holds VAR FILE REGEXP           set $VAR to what the first group matches in FILE
+//	replace OLD NEW FILE            replace each OLD in FILE
 //
 // Each script finds two key pairs, cosign and other, with the passphrase secret,
 // and in $TRUSTED_ROOT the trusted root of Sigstore's public instance.
@@ -58,6 +59,7 @@ func TestScript(t *testing.T) {
 			"archive":  writeArchive,
 			"exits":    exits,
 			"holds":    holds,
+			"replace":  replace,
 		},
 	})
 }
@@ -202,4 +204,15 @@ func holds(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%s does not match %s", args[1], args[2])
 	}
 	ts.Setenv(args[0], match[1])
+}
+
+func replace(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: replace OLD NEW FILE")
+	}
+	content := ts.ReadFile(args[2])
+	if !strings.Contains(content, args[0]) {
+		ts.Fatalf("%s does not contain %s", args[2], args[0])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(strings.ReplaceAll(content, args[0], args[1])), 0o600))
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/cosignkit/cosignkit/registry"
 	"github.com/cosignkit/cosignkit/verify"
+	"github.com/cosignkit/cosignkit/verify/policyfile"
 )
 
 // texter is a result in lines for humans; as JSON it is what its fields say.
@@ -104,6 +105,9 @@ func (p *pulled) text() []string {
 	if p.Verification == nil {
 		return lines
 	}
+	if !p.Verification.Verified() {
+		return append(lines, notVerified(p.Verification))
+	}
 	for _, s := range p.Verification.Signatures {
 		if line := "verified by " + signerOf(s); s.Err == nil && !slices.Contains(lines, line) {
 			lines = append(lines, line)
@@ -120,11 +124,34 @@ func signerOf(s verify.Signature) string {
 	return s.Identity.Subject + " (" + s.Identity.Issuer + ")"
 }
 
-// verdict is what verify found. As JSON it is the library's own rendering.
-type verdict struct{ *verify.Result }
+// notVerified is for images that a policy lets through.
+func notVerified(r *verify.Result) string { return fmt.Sprintf("not verified: %v", r.Unverified) }
 
-func (v verdict) text() []string {
-	lines := []string{v.Image.String()}
+// verdict is what verify found, and what it went by if that is asked for. Without
+// rule it is in JSON the library's own rendering.
+type verdict struct {
+	rule *policyfile.Rule
+	*verify.Result
+}
+
+func (v verdict) MarshalJSON() ([]byte, error) {
+	if v.rule == nil {
+		return json.Marshal(v.Result)
+	}
+	return json.Marshal(struct {
+		Rule   *policyfile.Rule `json:"rule"`
+		Result *verify.Result   `json:"result"`
+	}{v.rule, v.Result})
+}
+
+func (v verdict) text() (lines []string) {
+	if v.rule != nil {
+		lines = explain(*v.rule)
+	}
+	if v.Result == nil {
+		return append(lines, "not accepted")
+	}
+	lines = append(lines, v.Image.String())
 	for _, s := range v.Signatures {
 		form := strings.TrimSpace(string(s.Form) + " signature")
 		if s.Err == nil {
@@ -133,10 +160,36 @@ func (v verdict) text() []string {
 			lines = append(lines, fmt.Sprintf("failed: %s, %s: %s", form, s.Origin, s.Err))
 		}
 	}
-	if v.Accepted {
+	switch {
+	case v.Verified():
 		return append(lines, "accepted")
+	case v.Accepted:
+		return append(lines, notVerified(v.Result), "accepted without being verified")
+	default:
+		return append(lines, "not accepted")
 	}
-	return append(lines, "not accepted")
+}
+
+// explain says which rule applies and which do not.
+func explain(rule policyfile.Rule) []string {
+	scope := func(r policyfile.Rule) string {
+		switch {
+		case r.Scope == "" && r.Line == 0:
+			return "the default, of which the file says nothing"
+		case r.Scope == "":
+			return fmt.Sprintf("the default, line %d", r.Line)
+		default:
+			return fmt.Sprintf("scope %s, line %d", r.Scope, r.Line)
+		}
+	}
+	lines := []string{
+		fmt.Sprintf("rule: %s of %s", scope(rule), rule.File),
+		fmt.Sprintf("asks for: %s: %s", rule.Action, rule.Requirement),
+	}
+	for _, other := range rule.LessSpecific {
+		lines = append(lines, fmt.Sprintf("less specific: %s: %s", scope(other), other.Action))
+	}
+	return lines
 }
 
 // pin is name with the digest that it stood for.

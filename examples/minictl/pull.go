@@ -16,20 +16,22 @@ import (
 // pull is the command pull.
 type pull struct {
 	verify       verifyFlags
+	policy       policyFlags
 	allPlatforms bool
 }
 
 func (p *pull) flags(f *pflag.FlagSet) {
 	p.verify.flags(f, providerNone)
+	p.policy.flags(f)
 	f.BoolVar(&p.allPlatforms, "all-platforms", false, "pull every platform of the image, not only this machine's")
 }
 
 func (p *pull) run(ctx context.Context, a *app, ref string) error {
-	verifier, err := p.verify.verifier()
+	name, err := parseReference(ref)
 	if err != nil {
 		return err
 	}
-	name, err := parseReference(ref)
+	verifier, _, err := p.policy.verifier(a, &p.verify, name)
 	if err != nil {
 		return err
 	}

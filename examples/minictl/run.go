@@ -69,7 +69,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	err := a.dispatch(ctx, args)
 	if err != nil {
 		// There is nobody left to tell of an error here.
-		_, _ = io.WriteString(stderr, "minictl: "+strings.Join(lines(err), "\n")+"\n")
+		_, _ = io.WriteString(stderr, strings.Join(lines(err), "\n")+"\n")
 	}
 	return exitCode(err)
 }

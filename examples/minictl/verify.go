@@ -16,27 +16,30 @@ import (
 // verifyCommand is the command verify.
 type verifyCommand struct {
 	verify        verifyFlags
+	policy        policyFlags
 	layout        string
 	everyPlatform bool
 }
 
 func (v *verifyCommand) flags(f *pflag.FlagSet) {
 	v.verify.flags(f, providerCosign)
+	v.policy.flags(f)
+	v.policy.explainFlag(f)
 	f.StringVar(&v.layout, "layout", "", "verify the image in the OCI layout in `DIRECTORY`, and ask no registry")
 	f.BoolVar(&v.everyPlatform, "every-platform", false, "want signatures of each manifest of an index, too")
 }
 
 func (v *verifyCommand) run(ctx context.Context, a *app, ref string) error {
-	verifier, err := v.verify.verifier()
+	name, err := parseReference(ref)
+	if err != nil {
+		return err
+	}
+	verifier, explain, err := v.policy.verifier(a, &v.verify, name)
 	if err != nil {
 		return err
 	}
 	if verifier == nil {
 		return usageError{errors.New("verify with --verify=none verifies nothing")}
-	}
-	name, err := parseReference(ref)
-	if err != nil {
-		return err
 	}
 	client, err := v.client(a, name)
 	if err != nil {
@@ -49,8 +52,8 @@ func (v *verifyCommand) run(ctx context.Context, a *app, ref string) error {
 	}
 	// The result says what was found, also when that is not enough.
 	result, err := client.Verify(ctx, name.String(), verifier, opts...)
-	if result != nil {
-		err = errors.Join(err, a.print(verdict{result}))
+	if result != nil || explain != nil {
+		err = errors.Join(err, a.print(verdict{explain, result}))
 	}
 	return err
 }

@@ -85,6 +85,11 @@ type host struct {
 	requests *[]string
 }
 
+// Key pairs are made once: to encrypt a key takes a quarter of a second.
+var keyPair, otherPair = sync.OnceValues(generate), sync.OnceValues(generate)
+
+func generate() (*signing.KeyPair, error) { return signing.GenerateKeyPair("", []byte(password)) }
+
 func newHost(t *testing.T) *host {
 	t.Helper()
 	h := &host{t: t, dir: t.TempDir(), mu: &sync.Mutex{}, requests: &[]string{}}
@@ -97,10 +102,10 @@ func newHost(t *testing.T) *host {
 	}))
 	t.Cleanup(server.Close)
 	h.registry = strings.TrimPrefix(server.URL, "http://")
-	for _, name := range []string{"cosign", "other"} {
-		pair, err := signing.GenerateKeyPair("", []byte(password))
+	for name, pair := range map[string]func() (*signing.KeyPair, error){"cosign": keyPair, "other": otherPair} {
+		made, err := pair()
 		if err == nil {
-			err = pair.WriteFiles(filepath.Join(h.dir, name), false)
+			err = made.WriteFiles(filepath.Join(h.dir, name), false)
 		}
 		if err != nil {
 			t.Fatal(err)

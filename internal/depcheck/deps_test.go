@@ -28,6 +28,7 @@ var forbidden = []ban{
 	{"github.com/sigstore/sigstore/pkg/signature/kms/hashivault", "a KMS provider, opt-in by import only"},
 	{module + "/" + processes, "it starts processes"},
 	{module + "/" + vectors, "it is for tests"},
+	{module + "/" + traffic, "it is for tests"},
 	{"github.com/aws", "a cloud SDK"},
 	{"github.com/Azure/azure-sdk-for-go", "a cloud SDK"},
 	{"cloud.google.com/go", "a cloud SDK"},
@@ -56,8 +57,12 @@ var tolerated = []string{
 // of the standard library, and modules beside this one. See overBudget.
 var budget = map[string]struct{ packages, modules int }{
 	"signing": {515, 98},
-	"verify":  {515, 98},
-	"keyless": {530, 101},
+	// With no provider. What each one adds is in docs/keys.md.
+	"signing/kms": {75, 14},
+	"verify":      {515, 98},
+	// By the parser of YAML.
+	"verify/policyfile": {516, 98},
+	"keyless":           {530, 101},
 	// By the clients of Buildkite and SPIFFE.
 	"keyless/ambient": {565, 111},
 	"registry":        {640, 121},

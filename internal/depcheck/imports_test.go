@@ -22,28 +22,39 @@ var arrows = map[string][]string{
 	"registry": {"signing", "verify", "internal"},
 	"compose":  {"registry", "signing", "verify", "internal"},
 	"internal": nil,
+	// A module of its own, which may meet another version of this one: it uses what
+	// every user may.
+	tokens: {"signing", "verify"},
 	// A part of its own: what it makes of flags may be keyless, of which the rest
 	// of registry knows nothing.
 	adapter: {"registry", "signing", "verify", "keyless", "internal"},
 }
 
-const adapter = "registry/adapter"
+const (
+	tokens  = "signing/pkcs11"
+	adapter = "registry/adapter"
+)
 
 // processes is the one package that starts them, for tests and demonstrations;
 // TestForbiddenDependencies holds that the library does not link it.
 const processes = "internal/sigstack"
 
-// vectors is the one package of internal that knows the library, for its tests;
-// the same test holds that.
-const vectors = "internal/golden"
+// vectors and traffic are the packages of internal that know the library, for its
+// tests; the same test holds that.
+const (
+	vectors = "internal/golden"
+	traffic = "internal/traffic"
+)
 
 // TestImportArrows reads the files of every operating system, tests left out.
 func TestImportArrows(t *testing.T) {
 	seen := map[string]bool{}
 	for _, file := range libraryFiles(t) {
 		part, _, _ := strings.Cut(file, "/")
-		if under(file, adapter) {
-			part = adapter
+		for _, own := range []string{tokens, adapter} {
+			if under(file, own) {
+				part = own
+			}
 		}
 		seen[part] = true
 		for _, imported := range imports(t, file) {
@@ -51,7 +62,8 @@ func TestImportArrows(t *testing.T) {
 				t.Errorf("%s imports os/exec: the library starts no process", file)
 			}
 			other, isOurs := partOf(imported)
-			if isOurs && other != part && !slices.Contains(arrows[part], other) && !under(file, vectors) {
+			mayKnowIt := under(file, vectors) || under(file, traffic)
+			if isOurs && other != part && !slices.Contains(arrows[part], other) && !mayKnowIt {
 				t.Errorf("%s imports %s: %s may import, of this module, only itself and %q", file, imported, part, arrows[part])
 			}
 		}

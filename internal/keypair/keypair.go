@@ -15,6 +15,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 
 	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
@@ -22,6 +23,9 @@ import (
 
 	"github.com/cosignkit/cosignkit/internal/keys"
 )
+
+// ErrMismatch is the cause where a key made a signature that is not its own.
+var ErrMismatch = errors.New("the signature does not match the public key")
 
 // Keypair signs with a crypto.Signer. It implements sigstore-go's sign.Keypair,
 // so that bundles are made by the same code for every kind of key.
@@ -111,14 +115,27 @@ func (k Keypair) SignData(ctx context.Context, data []byte) (sig, signed []byte,
 		h.Write(data)
 		signed = h.Sum(nil)
 	}
-	sig, err = k.key.Sign(rand.Reader, signed, hash)
+	sig, err = k.sign(ctx, signed, hash)
 	if err != nil {
 		return nil, nil, fmt.Errorf("private key: %w", err)
 	}
 	if err := k.check.VerifySignature(bytes.NewReader(sig), bytes.NewReader(data)); err != nil {
-		return nil, nil, fmt.Errorf("the signature does not match the public key: %w", err)
+		return nil, nil, fmt.Errorf("%w: %w", ErrMismatch, err)
 	}
 	return sig, signed, nil
+}
+
+// contextSigner is what a key implements that can be cancelled: one that is
+// elsewhere, such as in a service.
+type contextSigner interface {
+	SignContext(ctx context.Context, rand io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error)
+}
+
+func (k Keypair) sign(ctx context.Context, digest []byte, hash crypto.Hash) ([]byte, error) {
+	if key, ok := k.key.(contextSigner); ok {
+		return key.SignContext(ctx, rand.Reader, digest, hash)
+	}
+	return k.key.Sign(rand.Reader, digest, hash)
 }
 
 // Algorithm returns the one algorithm that this library signs with for a

@@ -21,7 +21,23 @@ import (
 	"github.com/cosignkit/cosignkit/internal/limits"
 )
 
-const envScheme = "env://"
+const (
+	envScheme = "env://"
+	// pkcs11Scheme is of RFC 7512, and has no authority.
+	pkcs11Scheme = "pkcs11:"
+)
+
+// elsewhere is what to do with references that the cosign CLI takes.
+var elsewhere = map[string]string{
+	"awskms":     inKMS,
+	"azurekms":   inKMS,
+	"gcpkms":     inKMS,
+	"hashivault": inKMS,
+	"openbao":    inKMS,
+	"k8s":        "; pass the content of the secret to ParsePrivateKey or ParsePublicKey",
+}
+
+const inKMS = "; package signing/kms opens keys of key management services"
 
 // Read returns the bytes that ref names: a path, or env://NAME for the value of
 // an environment variable. Any other scheme is an error: nothing is fetched and
@@ -36,8 +52,11 @@ func Read(ref string) ([]byte, error) {
 	if name, ok := strings.CutPrefix(ref, envScheme); ok {
 		return readEnv(name)
 	}
+	if strings.HasPrefix(ref, pkcs11Scheme) {
+		return nil, errors.New("package signing/pkcs11 opens keys on PKCS #11 tokens; here want a path or env://NAME")
+	}
 	if scheme, _, ok := strings.Cut(ref, "://"); ok {
-		return nil, fmt.Errorf("key references of scheme %q are not supported", scheme)
+		return nil, fmt.Errorf("key references of scheme %q are not supported here, want a path or env://NAME%s", scheme, elsewhere[scheme])
 	}
 	if ref == "" {
 		return nil, errors.New("empty key reference")
@@ -45,10 +64,16 @@ func Read(ref string) ([]byte, error) {
 	return files.Read(ref, limits.KeyFile, "key file")
 }
 
-// Name returns ref for messages.
+// Name returns ref for messages: without what is a secret in it.
 func Name(ref string) string {
 	if isKey(ref) {
 		return ""
+	}
+	if strings.HasPrefix(ref, pkcs11Scheme) {
+		// The query may have the PIN (RFC 7512, section 2.4), and the path by mistake.
+		if ref, _, _ = strings.Cut(ref, "?"); strings.Contains(ref, "pin") {
+			ref = pkcs11Scheme + "…"
+		}
 	}
 	return ref
 }

@@ -84,6 +84,9 @@ func TestReadRefuses(t *testing.T) {
 		"no variable":          {ref: "env://", text: "no variable named"},
 		"unset variable":       {ref: "env://COSIGNKIT_TEST_UNSET", text: "is not set"},
 		"KMS scheme":           {ref: "awskms:///alias/key", text: `"awskms"`},
+		"KMS, and where to go": {ref: "hashivault://key", text: "signing/kms"},
+		"Kubernetes secret":    {ref: "k8s://namespace/name", text: "ParsePrivateKey"},
+		"PKCS #11 URI":         {ref: "pkcs11:token=t;object=k?pin-value=1234", text: "signing/pkcs11"},
 		"unknown scheme":       {ref: "foo://bar", text: `"foo"`},
 		"scheme in upper case": {ref: "ENV://NAME", text: `"ENV"`},
 		"URL":                  {ref: "https://registry.example/cosign.key", text: `"https"`},
@@ -158,6 +161,14 @@ func TestAKeyIsNoReference(t *testing.T) {
 				t.Errorf("named %q", got)
 			}
 		})
+	}
+	for ref, want := range map[string]string{
+		"pkcs11:token=t;object=k?pin-value=1234&module-path=/m.so": "pkcs11:token=t;object=k",
+		"pkcs11:token=t;object=k;pin-value=1234":                   "pkcs11:…",
+	} {
+		if got := keys.Name(ref); got != want {
+			t.Errorf("a URI with a PIN is named %q, want %q", got, want)
+		}
 	}
 	for _, ref := range []string{"", "cosign.key", "env://NAME", "kms://key", "dir with space/cosign.key"} {
 		if got := keys.Name(ref); got != ref {

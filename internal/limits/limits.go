@@ -65,6 +65,12 @@ const (
 	// is far away.
 	VerifyTimeout = 2 * time.Minute
 
+	// MirrorShare is the part of that time, one in so many, that a host may take
+	// to begin an answer while there are others to ask. A verification waits for
+	// a mirror that hangs four times, one after another: to resolve, to list, for
+	// a manifest and for a blob. Half of the time is left for who answers.
+	MirrorShare = 8
+
 	// IndexDepth bounds how deep indexes contain each other. Build tools make
 	// one level, and two where they wrap another index.
 	IndexDepth = 4
@@ -100,6 +106,14 @@ const (
 	// PolicyFile bounds a policy file. One with a thousand scopes is about 100 KiB.
 	PolicyFile = 1 << 20
 
+	// Reference bounds an image reference. A path has at most 255 bytes, a host
+	// 253, a tag 128, and a digest of SHA-512 136.
+	Reference = 1 << 10
+
+	// Problems bounds those of a policy file or a Compose project that an error
+	// tells of.
+	Problems = 100
+
 	// TUFRefresh is how long the state of a TUF repository is used before a
 	// newer one is looked for. Sigstore's timestamp metadata lives for a week.
 	TUFRefresh = 24 * time.Hour
@@ -132,6 +146,10 @@ const (
 	// ServiceReply bounds one answer of a service. A certificate chain or a log
 	// entry is under 64 KiB.
 	ServiceReply = 1 << 20
+
+	// KeyService bounds one request to a key management service or a token. They
+	// answer within a second, and their clients try again for half a minute.
+	KeyService = time.Minute
 
 	// Login is how long a person may take to log in with a browser.
 	Login = 5 * time.Minute
@@ -197,9 +215,6 @@ const (
 	// ComposeNodes bounds all that is looked at for that: there can be no end of
 	// ways to a node.
 	ComposeNodes = 1 << 20
-
-	// Problems bounds those that are listed of one project. Nobody reads more.
-	Problems = 256
 
 	// TagSettle is how long a writer of a shared tag waits before it reads the
 	// tag back, to see whether another writer replaced its work. It must

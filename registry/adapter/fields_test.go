@@ -464,3 +464,43 @@ func TestFlags(t *testing.T) {
 		})
 	}
 }
+
+// A Service reads its fields when it is asked, for what it is asked.
+func TestService(t *testing.T) {
+	t.Parallel()
+	dir := projectDir(t)
+	service := func(fields map[string]any) adapter.Service {
+		return adapter.Service{Name: "web", Extensions: fields, Dir: dir}
+	}
+	bare := service(nil)
+	if o, err := bare.VerifyOptions(); err != nil || !reflect.DeepEqual(o, adapter.VerifyOptions{Provider: "none"}) {
+		t.Errorf("without fields: %+v and %v", o, err)
+	}
+	if flags, err := bare.SignFlags(); err != nil || flags != nil {
+		t.Errorf("without fields: %q and %v", flags, err)
+	}
+	// A machine that pulls has no private key.
+	pulls := service(map[string]any{
+		"x-nerdctl-sign": "cosign", "x-nerdctl-cosign-private-key": "missing.key",
+		"x-nerdctl-verify": "cosign", "x-nerdctl-cosign-public-key": "cosign.pub",
+	})
+	flags, err := pulls.VerifyFlags()
+	if want := []string{"--verify=cosign", "--cosign-key=" + filepath.Join(dir, "cosign.pub")}; err != nil || !slices.Equal(flags, want) {
+		t.Errorf("got %q and %v, want %q", flags, err, want)
+	}
+	_, err = pulls.SignFlags()
+	wantFamily(t, err, verify.ErrMisconfigured)
+	wantText(t, err, "service web: x-nerdctl-cosign-private-key: found")
+	wrong := service(map[string]any{"x-nerdctl-verify": 1})
+	for name, err := range map[string]error{
+		"SignFlags":     second(wrong.SignFlags()),
+		"VerifyFlags":   second(wrong.VerifyFlags()),
+		"VerifyOptions": second(wrong.VerifyOptions()),
+	} {
+		if !errors.Is(err, verify.ErrMisconfigured) {
+			t.Errorf("%s of a wrong type: %v", name, err)
+		}
+	}
+}
+
+func second[T any](_ T, err error) error { return err }

@@ -44,6 +44,8 @@ type bench struct {
 	host     string
 	key, pub string
 	env      []string
+	once     sync.Once
+	plain    *adapter.Adapter // with env alone; it opens the key once
 
 	mu       sync.Mutex
 	requests []string
@@ -101,7 +103,11 @@ func newBench(t *testing.T) *bench {
 // adapter returns one with the environment of the bench and more.
 func (b *bench) adapter(env ...string) *adapter.Adapter {
 	b.t.Helper()
-	return b.adapterOf(adapter.Config{Environ: append(slices.Clone(env), b.env...)})
+	if len(env) > 0 {
+		return b.adapterOf(adapter.Config{Environ: append(slices.Clone(env), b.env...)})
+	}
+	b.once.Do(func() { b.plain = b.adapterOf(adapter.Config{Environ: b.env}) })
+	return b.plain
 }
 
 func (b *bench) adapterOf(config adapter.Config) *adapter.Adapter {

@@ -47,8 +47,12 @@ func (s Service) VerifyFlags() ([]string, error) {
 	return f.VerifyFlags()
 }
 
-// VerifyOptions are those of the fields.
+// VerifyOptions are those of the fields. Without verification the provider is
+// [None].
 func (s Service) VerifyOptions() (VerifyOptions, error) {
 	f, err := s.fields(false, true)
+	if err == nil && f.Verify.Provider == "" {
+		f.Verify.Provider = None
+	}
 	return f.Verify, err
 }

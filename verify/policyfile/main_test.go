@@ -4,6 +4,7 @@
 package policyfile_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -82,6 +83,15 @@ func mustParse(t testing.TB, policy string, config policyfile.Config) *policyfil
 		t.Fatal(err)
 	}
 	return p
+}
+
+// decide is what package registry does with a policy.
+func decide(ctx context.Context, p verify.Selector, image verify.Image, candidates []verify.Candidate) (*verify.Result, error) {
+	s, err := p.Select(ctx, image)
+	if err != nil {
+		return nil, err
+	}
+	return s.Decide(ctx, image, func() (*verify.Result, error) { return s.Verifier.Verify(ctx, image, candidates) })
 }
 
 // wantProblems holds that err is misconfigured and has these problems, without the

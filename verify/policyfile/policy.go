@@ -28,8 +28,9 @@ type Config struct {
 	// is the defaults.
 	Limits verify.Limits
 
-	// Logger is told, when the file is read, of what in it is insecure, and of
-	// each image that is let through unverified. Nil discards it.
+	// Logger is told, when the file is read, of what in it is insecure. Nil
+	// discards it. Of each image that is let through unverified, the logger of the
+	// registry client is told.
 	Logger *slog.Logger
 }
 
@@ -46,12 +47,14 @@ type Policy struct {
 	rules map[string]*rule // by scope
 	// standard is the rule for images that are in no scope.
 	standard *rule
+	limits   verify.Limits
 	sources  []source
 }
 
 var (
-	_ verify.Verifier = (*Policy)(nil)
-	_ verify.Selector = (*Policy)(nil)
+	_ verify.Verifier        = (*Policy)(nil)
+	_ verify.Selector        = (*Policy)(nil)
+	_ verify.LimitedVerifier = (*Policy)(nil)
 )
 
 const opRead = "read policy"
@@ -81,7 +84,7 @@ func load(path string, config Config, as format) (*Policy, error) {
 
 func parseWith(b []byte, name string, files *sources, config Config, as format) (*Policy, error) {
 	d := &document{name: name}
-	p := &Policy{rules: map[string]*rule{}}
+	p := &Policy{rules: map[string]*rule{}, limits: config.Limits.WithDefaults()}
 	if len(b) > limits.PolicyFile {
 		d.problem(1, "", "%v", limits.Exceeded("policy file in bytes", limits.PolicyFile))
 	} else {
@@ -99,6 +102,9 @@ func parseWith(b []byte, name string, files *sources, config Config, as format) 
 func (p *Policy) find(image verify.Image) (*rule, Rule, error) {
 	if p == nil || p.standard == nil {
 		return nil, Rule{}, errors.New("the policy was not read from a file")
+	}
+	if len(image.Name) > limits.Reference {
+		return nil, Rule{}, limits.Exceeded("reference in bytes", limits.Reference)
 	}
 	named, err := reference.ParseNormalizedNamed(image.Name)
 	if err != nil {
@@ -168,13 +174,22 @@ func (p *Policy) Select(_ context.Context, image verify.Image) (verify.Selection
 	return r.selection, nil
 }
 
-// Verify implements [verify.Verifier]. It checks every candidate, if the rule for
-// image asks for a signature.
+// Limits implements [verify.LimitedVerifier].
+func (p *Policy) Limits() verify.Limits { return p.limits }
+
+// Verify implements [verify.Verifier], for who knows nothing of a [verify.Selector].
+// It is strict: a rule that only warns rejects, and so does one that accepts
+// anything, since a caller may take what is accepted for verified.
 func (p *Policy) Verify(ctx context.Context, image verify.Image, candidates []verify.Candidate) (*verify.Result, error) {
 	selection, err := p.Select(ctx, image)
 	if err != nil {
 		return nil, err
 	}
+	if selection.InsecureAcceptAnything {
+		err := errors.New(selection.Rule + " accepts anything, and nothing was verified")
+		return nil, fault.New(verify.ErrRejected, opVerify, image.Name, "", err)
+	}
+	selection.InsecureWarnOnly = false
 	return selection.Decide(ctx, image, func() (*verify.Result, error) {
 		return selection.Verifier.Verify(ctx, image, candidates)
 	})

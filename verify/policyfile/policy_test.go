@@ -76,7 +76,7 @@ func TestVerify(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			image, candidates := signed(t, c.vector, c.image)
-			result, err := p.Verify(t.Context(), image, candidates)
+			result, err := decide(t.Context(), p, image, candidates)
 			if c.want != nil {
 				wantFamily(t, err, c.want)
 				if !strings.Contains(err.Error(), c.text) {
@@ -114,12 +114,12 @@ func TestDefaults(t *testing.T) {
 		_, err := mustParse(t, "version: 1\n"+standard+rules, policyfile.Config{}).Verify(t.Context(), image, candidates)
 		wantFamily(t, err, verify.ErrRejected)
 	}
-	result, err := mustParse(t, "version: 1\ndefault: insecureAcceptAnything\n"+rules, policyfile.Config{}).Verify(t.Context(), image, nil)
+	result, err := decide(t.Context(), mustParse(t, "version: 1\ndefault: insecureAcceptAnything\n"+rules, policyfile.Config{}), image, nil)
 	if err != nil || !result.Accepted || result.Verified() {
 		t.Errorf("%+v, %v", result, err)
 	}
 	for _, p := range []*policyfile.Policy{nil, {}} {
-		_, err := p.Verify(t.Context(), image, candidates)
+		_, err := decide(t.Context(), p, image, candidates)
 		wantFamily(t, err, verify.ErrMisconfigured)
 		_, err = p.Rule("alpine")
 		wantFamily(t, err, verify.ErrMisconfigured)
@@ -146,7 +146,7 @@ func TestWarnOnly(t *testing.T) {
 		"a context that has ended": {ended, candidates, verify.ErrInconclusive},
 		"the same, with none":      {ended, nil, verify.ErrInconclusive},
 	} {
-		result, err := p.Verify(c.ctx, image, c.candidates)
+		result, err := decide(c.ctx, p, image, c.candidates)
 		if c.want != nil {
 			wantFamily(t, err, c.want)
 			continue
@@ -157,7 +157,7 @@ func TestWarnOnly(t *testing.T) {
 	}
 	for _, d := range []digest.Digest{"", "sha256:1", digest.SHA512.FromString("")} {
 		for _, name := range []string{"registry.example/warned", "registry.example/any"} {
-			_, err := p.Verify(t.Context(), verify.Image{Name: name, Target: ocispec.Descriptor{Digest: d}}, nil)
+			_, err := decide(t.Context(), p, verify.Image{Name: name, Target: ocispec.Descriptor{Digest: d}}, nil)
 			wantFamily(t, err, verify.ErrMisconfigured)
 		}
 	}
@@ -167,7 +167,7 @@ func TestTheLoggerIsTold(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&b, nil))
-	p := mustParse(t, signedPolicy+"- scope: registry.example/logged\n  identities: [{subject: a, issuer: b}]\n  insecureIgnoreSCT: true\n", policyfile.Config{Logger: logger})
+	mustParse(t, signedPolicy+"- scope: registry.example/logged\n  identities: [{subject: a, issuer: b}]\n  insecureIgnoreSCT: true\n", policyfile.Config{Logger: logger})
 	for _, want := range []string{
 		"signatures are accepted without a transparency log entry", "certificates are accepted without a signed certificate timestamp",
 		"any image is accepted", "accepted with a warning", "policy:20 for registry.example/any",
@@ -176,14 +176,23 @@ func TestTheLoggerIsTold(t *testing.T) {
 			t.Errorf("the logger was not told %q but\n%s", want, &b)
 		}
 	}
-	b.Reset()
-	image, candidates := signed(t, byKey, "registry.example/warned")
-	if _, err := p.Verify(t.Context(), image, candidates); err != nil {
-		t.Fatal(err)
+}
+
+// TestStrictByItself: who does not ask Select gets nothing unverified.
+func TestStrictByItself(t *testing.T) {
+	t.Parallel()
+	p := mustParse(t, signedPolicy, policyfile.Config{})
+	for _, name := range []string{"registry.example/warned", "registry.example/any"} {
+		image, candidates := signed(t, byKey, name)
+		result, err := p.Verify(t.Context(), image, candidates)
+		wantFamily(t, err, verify.ErrRejected)
+		if result != nil && (result.Accepted || result.Verified()) {
+			t.Errorf("%s: %+v", name, result)
+		}
 	}
-	if got := b.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "image is accepted without being verified") ||
-		!strings.Contains(got, image.String()) || !strings.Contains(got, "does not verify with the key") {
-		t.Errorf("the logger was told %q", got)
+	image, candidates := signed(t, byKey, "registry.example/team")
+	if result, err := p.Verify(t.Context(), image, candidates); err != nil || !result.Verified() || result.Rule != "the rule at policy:5 for registry.example/team" {
+		t.Errorf("%+v, %v", result, err)
 	}
 }
 
@@ -196,4 +205,22 @@ func TestSelectionSaysWhereSignaturesAre(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, s, err)
 		}
 	}
+}
+
+// TestLimits: those of the Config hold for every rule.
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	config := policyfile.Config{Limits: verify.Limits{Candidates: 7}}
+	p := mustParse(t, signedPolicy, config)
+	s, err := p.Select(t.Context(), verify.Image{Name: "registry.example/team"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, v := range map[string]verify.Verifier{"policy": p, "rule": s.Verifier, "watcher": policyfile.Watch("", nil, config)} {
+		if got := v.(verify.LimitedVerifier).Limits(); got != config.Limits.WithDefaults() {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	_, err = policyfile.Parse([]byte(testdata(t, signedPolicy)), "", policyfile.Config{Limits: verify.Limits{Chain: -1}})
+	wantFamily(t, err, verify.ErrMisconfigured)
 }

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/cosignkit/cosignkit/internal/limits"
 )
 
 // Problem is something in a policy file that is wrong.
@@ -42,11 +44,18 @@ func (p Problems) Error() string {
 	return strings.Join(texts, "; ")
 }
 
-// sorted returns p by line and field, each problem once.
+// sorted returns p by line and field, each problem once, and no more than anybody
+// reads.
 func (p Problems) sorted() Problems {
 	p = slices.Clone(p)
 	slices.SortFunc(p, func(a, b Problem) int {
 		return cmp.Or(a.Line-b.Line, strings.Compare(a.Field, b.Field), strings.Compare(a.Text, b.Text))
 	})
-	return slices.Compact(p)
+	p = slices.Compact(p)
+	if more := len(p) - limits.Problems; more > 0 {
+		p = append(p[:limits.Problems:limits.Problems], Problem{
+			File: p[0].File, Line: p[limits.Problems].Line, Text: fmt.Sprintf("and %d more problems from here on", more),
+		})
+	}
+	return p
 }

@@ -4,6 +4,8 @@
 package policyfile_test
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -163,4 +165,49 @@ func TestFilesThatCannotBeRead(t *testing.T) {
 	}
 	_, err = policyfile.Parse(make([]byte, 1<<20+1), dir, policyfile.Config{})
 	wantProblems(t, err, "1: limit exceeded: policy file in bytes is larger than 1048576")
+}
+
+// TestHostileFiles: what would make a parser recurse, expand or repeat itself is
+// misconfigured, in an error that can be logged.
+func TestHostileFiles(t *testing.T) {
+	t.Parallel()
+	const n = 1 << 16
+	bomb := "a0: &a0 [x, x, x, x, x, x, x, x]\n"
+	for i := range 30 {
+		bomb += fmt.Sprintf("a%d: &a%d [%s*a%d]\n", i+1, i+1, strings.Repeat(fmt.Sprintf("*a%d, ", i), 7), i)
+	}
+	for name, content := range map[string]string{
+		"deep lists":          strings.Repeat("[", n),
+		"deep lists that end": strings.Repeat("[", 9000) + strings.Repeat("]", 9000),
+		"deep mappings":       strings.Repeat("{a: ", n),
+		"deep blocks":         strings.Repeat("- ", n),
+		"deep keys":           strings.Repeat("? ", n),
+		"aliases of aliases":  bomb,
+		"an alias of itself":  "version: 1\nrules: &a [*a]\n",
+		"many anchors":        strings.Repeat("&a ", n),
+		"many fields":         strings.Repeat("a: 1\n", n),
+		"many rules":          "version: 1\nrules:\n" + strings.Repeat("- {scope: a}\n", n/16),
+		"much text":           strings.Repeat("word ", n),
+		"other encodings":     "\xff\xfe[\x00",
+		"control characters":  "version: \x1b[2J\n",
+		"a loaded tag":        "version: 1\nrules: !!python/object:os.system [rm]\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := policyfile.Parse([]byte(content), "", policyfile.Config{})
+			wantFamily(t, err, verify.ErrMisconfigured)
+			if text := err.Error(); len(text) > 64<<10 || strings.ContainsAny(text, "\n\x1b") {
+				t.Errorf("error of %d bytes: %.256q", len(text), text)
+			}
+		})
+	}
+}
+
+func TestManyProblemsAreCut(t *testing.T) {
+	t.Parallel()
+	_, err := policyfile.Parse([]byte("version: 1\nrules:\n"+strings.Repeat("- {scope: registry.example}\n", 150)), "", policyfile.Config{})
+	var problems policyfile.Problems
+	if !errors.As(err, &problems) || len(problems) != 101 || problems[100].Error() != "policy:103: and 50 more problems from here on" {
+		t.Errorf("%d problems: %v", len(problems), err)
+	}
 }

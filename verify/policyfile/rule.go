@@ -4,7 +4,7 @@
 package policyfile
 
 import (
-	"context"
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -100,9 +100,6 @@ func (p *Policy) add(d *document, line int, scope string, req requirement, confi
 			return
 		}
 	}
-	r.selection.OnUnverified = func(ctx context.Context, image verify.Image, reason error) {
-		log.WarnContext(ctx, "image is accepted without being verified", "image", image.String(), "reason", reason.Error())
-	}
 	if scope == "" {
 		p.standard = r
 		return
@@ -146,7 +143,9 @@ func (p *Policy) warn(log *slog.Logger) {
 	for _, r := range p.rules {
 		all = append(all, r)
 	}
-	slices.SortFunc(all, func(a, b *rule) int { return a.Line - b.Line })
+	slices.SortFunc(all, func(a, b *rule) int {
+		return cmp.Or(a.Line-b.Line, strings.Compare(a.Scope, b.Scope))
+	})
 	for _, r := range all {
 		switch r.Action {
 		case InsecureAcceptAnything:

@@ -10,6 +10,8 @@ import (
 
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/cosignkit/cosignkit/internal/limits"
 )
 
 // checkScope returns an error for a scope that no image could be in. Scopes are
@@ -17,6 +19,8 @@ import (
 // for hosts, a namespace, a repository, or an image by tag or digest; in full.
 func checkScope(scope string) error {
 	switch {
+	case len(scope) > limits.Reference:
+		return errors.New("is too long for any image")
 	case strings.Contains(scope, "://"):
 		return errors.New("has a scheme, want REGISTRY or REGISTRY/REPOSITORY")
 	case strings.HasSuffix(scope, "/"):
@@ -31,6 +35,9 @@ func checkScope(scope string) error {
 	name, suffix := scope, ""
 	if at := strings.IndexByte(scope, '@'); at >= 0 {
 		name, suffix = scope[:at], scope[at:]
+		if strings.LastIndexByte(name, ':') > strings.LastIndexByte(name, '/') {
+			return errors.New("has a tag and a digest, want one of them")
+		}
 	} else if colon := strings.LastIndexByte(scope, ':'); colon > strings.LastIndexByte(scope, '/') {
 		name, suffix = scope[:colon], scope[colon:]
 	}
@@ -41,11 +48,8 @@ func checkScope(scope string) error {
 	if err != nil {
 		return err
 	}
-	_, tagged := named.(reference.Tagged)
 	digested, pinned := named.(reference.Digested)
 	switch {
-	case tagged && pinned:
-		return errors.New("has a tag and a digest, want one of them")
 	case pinned && (digested.Digest().Validate() != nil || digested.Digest().Algorithm() != digest.SHA256):
 		return errors.New("want a digest of sha256")
 	case named.String() != scope:

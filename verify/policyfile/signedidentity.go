@@ -9,6 +9,7 @@ import (
 
 	"github.com/distribution/reference"
 
+	"github.com/cosignkit/cosignkit/internal/limits"
 	"github.com/cosignkit/cosignkit/verify"
 )
 
@@ -106,6 +107,9 @@ func comparing(match func(image, claimed reference.Named) bool) verify.Reference
 
 func claiming(match func(claimed reference.Named) bool) verify.ReferenceMatcher {
 	return func(_, claimed string) bool {
+		if len(claimed) > limits.Reference {
+			return false
+		}
 		named, err := reference.ParseNormalizedNamed(claimed)
 		return err == nil && match(named)
 	}

@@ -21,15 +21,17 @@ import (
 
 // Watcher applies a policy file as it is at each time.
 type Watcher struct {
-	load func() (*Policy, error)
+	load   func() (*Policy, error)
+	limits verify.Limits
 
 	current atomic.Pointer[watched]
 	turn    sync.Mutex // who has it may change current
 }
 
 var (
-	_ verify.Verifier = (*Watcher)(nil)
-	_ verify.Selector = (*Watcher)(nil)
+	_ verify.Verifier        = (*Watcher)(nil)
+	_ verify.Selector        = (*Watcher)(nil)
+	_ verify.LimitedVerifier = (*Watcher)(nil)
 )
 
 // Watch returns a verifier that applies the policy file at path, which load reads:
@@ -45,7 +47,10 @@ var (
 // mounts: of one that is being written, the first part may be well formed and say
 // something else.
 func Watch(path string, load func(path string, config Config) (*Policy, error), config Config) *Watcher {
-	return &Watcher{load: func() (*Policy, error) { return load(path, config) }}
+	return &Watcher{
+		load:   func() (*Policy, error) { return load(path, config) },
+		limits: config.Limits.WithDefaults(),
+	}
 }
 
 // Policy returns the policy as it is now.
@@ -66,6 +71,9 @@ func (w *Watcher) Policy() (*Policy, error) {
 	}
 	return c.policy, nil
 }
+
+// Limits implements [verify.LimitedVerifier].
+func (w *Watcher) Limits() verify.Limits { return w.limits }
 
 // Select implements [verify.Selector].
 func (w *Watcher) Select(ctx context.Context, image verify.Image) (verify.Selection, error) {
@@ -94,6 +102,9 @@ func (w *Watcher) refresh(old *watched) (*watched, error) {
 		}
 	}
 	p, err := w.load()
+	if err == nil && p == nil {
+		err = errors.New("no policy was loaded")
+	}
 	if err != nil {
 		return nil, fault.New(verify.ErrMisconfigured, opRead, "", "", err)
 	}

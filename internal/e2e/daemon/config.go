@@ -62,12 +62,13 @@ path = "%[1]s/opt"
 // last of them has gone, and is the one thing that a daemon does not take along.
 const Bridge = "cosignkit0"
 
-// cniConfig is a network of its own for the pods of Kubernetes.
+// cniConfig is a network of its own for the pods of Kubernetes. It leads nowhere,
+// so that the plugins have no reason to change the machine's routing or firewall.
 const cniConfig = `{
   "cniVersion": "1.0.0",
   "name": "cosignkit",
   "plugins": [
-    {"type": "bridge", "bridge": %q, "isGateway": true, "ipMasq": false,
+    {"type": "bridge", "bridge": %q,
      "ipam": {"type": "host-local", "dataDir": %q, "ranges": [[{"subnet": "10.213.77.0/24"}]]}},
     {"type": "loopback"}
   ]

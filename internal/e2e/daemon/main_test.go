@@ -23,8 +23,8 @@ import (
 // What the tests run, set before the first of them.
 var (
 	current, debian daemon.Programs
-	// minictl is the path of the program.
-	minictl string
+	// minictl and imageVerifier are paths of programs in examples.
+	minictl, imageVerifier string
 	// keys is a directory with the key pairs cosign and other.
 	keys string
 	// busybox is the program for images.
@@ -63,6 +63,9 @@ func run(m *testing.M) (code int, err error) {
 		return 0, err
 	}
 	if minictl, err = daemon.BuildExample(ctx, "minictl", scratch); err != nil {
+		return 0, err
+	}
+	if imageVerifier, err = daemon.BuildExample(ctx, "image-verifier", scratch); err != nil {
 		return 0, err
 	}
 	if busybox, err = staticBusybox(); err != nil {

@@ -23,6 +23,7 @@ import (
 type testRegistry struct {
 	address string
 	handler http.Handler
+	close   func()
 
 	mu       sync.Mutex
 	requests []string // method and path
@@ -56,6 +57,7 @@ func newRegistry(t *testing.T, opts ...ggcr.Option) *testRegistry {
 		r.handler.ServeHTTP(w, request)
 	}))
 	t.Cleanup(server.Close)
+	r.close = server.Close
 	r.address = server.Listener.Addr().String()
 	return r
 }

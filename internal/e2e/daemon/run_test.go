@@ -75,6 +75,31 @@ func TestWhatRunsIsWhatWasVerified(t *testing.T) {
 	}
 }
 
+// TestRunsWithoutARegistry: signatures that verified are kept with the image.
+func TestRunsWithoutARegistry(t *testing.T) {
+	t.Parallel()
+	for _, form := range forms {
+		t.Run(form, func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t, form)
+			s.forget(s.ref)
+			s.must(append(with("pull", verified()), s.ref)...)
+			s.registry.close()
+			for _, when := range []string{"missing", "never"} {
+				n := s.on(t)
+				n.prints("good", "run", verified("--pull="+when), s.ref)
+				// Nor by the wrong key; that another signature is right, nobody knows.
+				n.refused(3, "", "run", "--pull="+when, "--verify=cosign", "--cosign-key=other.pub", "--insecure-ignore-tlog", s.ref)
+				// Whether there are signatures of this one, nobody knows.
+				n.name(s.ref, s.evil)
+				n.refused(3, "", append(with("run", verified("--pull="+when)), s.ref)...)
+				n.name(s.ref, s.good)
+			}
+			s.refused(3, "", append(with("run", verified("--pull=always")), s.ref)...)
+		})
+	}
+}
+
 // TestPulledTagPointsAtTheVerifiedDigest is the second of the six points.
 func TestPulledTagPointsAtTheVerifiedDigest(t *testing.T) {
 	t.Parallel()

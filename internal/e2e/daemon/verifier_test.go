@@ -13,8 +13,6 @@ import (
 
 	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"github.com/containerd/errdefs"
-
-	"github.com/cosignkit/cosignkit/internal/e2e/daemon"
 )
 
 // TestImageVerifierIsAsked shows with a script what containerd's plugin does for
@@ -23,16 +21,6 @@ func TestImageVerifierIsAsked(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, current)
 	r := newRegistry(t)
-	ways := []struct {
-		name, namespace string
-		pull            func(ref string) error
-	}{
-		{"transfer service", namespace, func(ref string) error { return n.ctrPull(ref) }},
-		{"Kubernetes", daemon.KubernetesNamespace, func(ref string) error {
-			_, err := n.KubernetesPull(n.t.Context(), ref)
-			return err
-		}},
-	}
 	for _, way := range ways {
 		ref := r.address + "/" + strings.ToLower(strings.ReplaceAll(way.name, " ", "-")) + ":v1"
 		n.load(ref, way.name)
@@ -42,7 +30,7 @@ func TestImageVerifierIsAsked(t *testing.T) {
 		ctx := namespaces.WithNamespace(t.Context(), way.namespace)
 
 		n.installVerifier("echo no such luck; exit 1")
-		if err := way.pull(ref); err == nil || !strings.Contains(err.Error(), "no such luck") {
+		if err := way.pull(n, ref); err == nil || !strings.Contains(err.Error(), "no such luck") {
 			t.Errorf("%s: blocked pull ends with %v, want the verifier's reason", way.name, err)
 		}
 		if image, err := n.client.ImageService().Get(ctx, ref); !errdefs.IsNotFound(err) {
@@ -55,7 +43,7 @@ func TestImageVerifierIsAsked(t *testing.T) {
 		}
 
 		n.installVerifier("exit 0")
-		if err := way.pull(ref); err != nil {
+		if err := way.pull(n, ref); err != nil {
 			t.Errorf("%s: allowed pull: %v", way.name, err)
 		}
 		if _, err := n.client.ImageService().Get(ctx, ref); err != nil {

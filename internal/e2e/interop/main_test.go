@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/cosignkit/cosignkit/internal/e2e/distribution"
 	"github.com/cosignkit/cosignkit/internal/e2e/release"
 	"github.com/cosignkit/cosignkit/internal/sigstack"
 )
@@ -25,9 +26,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	if command, ok := supervised(); ok {
-		os.Exit(supervise(command))
-	}
+	distribution.Supervise()
 	code, err := run(m)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "interop: %v\n", err)
@@ -45,7 +44,7 @@ func run(m *testing.M) (code int, err error) {
 
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	dockerRegistry, err := findDockerRegistry()
+	dockerRegistry, err := distribution.Find()
 	if err != nil {
 		return 0, err
 	}
@@ -53,7 +52,7 @@ func run(m *testing.M) (code int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	distribution, err := buildTools(ctx, cache)
+	distributionV3, err := buildTools(ctx, cache)
 	if err != nil {
 		return 0, err
 	}
@@ -61,7 +60,7 @@ func run(m *testing.M) (code int, err error) {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, stack.Stop()) }()
-	stop, err := startRegistries(ctx, dockerRegistry, distribution)
+	stop, err := startRegistries(ctx, dockerRegistry, distributionV3)
 	defer stop()
 	if err != nil {
 		return 0, err
@@ -73,7 +72,7 @@ func run(m *testing.M) (code int, err error) {
 
 // buildTools sets cosignV2 and cosignV3, and returns the path of distribution's
 // registry.
-func buildTools(ctx context.Context, cache string) (distribution string, err error) {
+func buildTools(ctx context.Context, cache string) (distributionV3 string, err error) {
 	for _, c := range []*cosign{&cosignV2, &cosignV3} {
 		t := cosignV2Tool
 		if c == &cosignV3 {

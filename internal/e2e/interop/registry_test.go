@@ -4,23 +4,16 @@
 package interop
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	ggcr "github.com/google/go-containerregistry/pkg/registry"
@@ -28,6 +21,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
+	"github.com/cosignkit/cosignkit/internal/e2e/distribution"
 	"github.com/cosignkit/cosignkit/registry"
 )
 
@@ -39,13 +33,9 @@ type testRegistry struct {
 	client    *registry.Client
 }
 
-// startTimeout is how long a registry may take until it answers. They take a
-// tenth of a second; a loaded machine may be slower.
-const startTimeout = time.Minute
-
 // startRegistries sets registries. The function that it returns stops them, and
 // is not nil beside an error.
-func startRegistries(ctx context.Context, dockerRegistry, distribution string) (stop func(), err error) {
+func startRegistries(ctx context.Context, dockerRegistry, distributionV3 string) (stop func(), err error) {
 	var stops []func()
 	stop = func() {
 		for _, s := range stops {
@@ -63,9 +53,10 @@ func startRegistries(ctx context.Context, dockerRegistry, distribution string) (
 	}
 	for _, p := range []struct{ name, binary string }{
 		{"docker-registry", dockerRegistry},
-		{"distribution v3", distribution},
+		{"distribution v3", distributionV3},
 	} {
-		address, s, err := startProcess(ctx, p.binary, filepath.Join(scratch, p.name))
+		dir := filepath.Join(scratch, p.name)
+		address, s, err := distribution.Start(ctx, p.binary, dir, distribution.Config(dir), nil)
 		stops = append(stops, s)
 		if err != nil {
 			return stop, fmt.Errorf("start %s: %w", p.name, err)
@@ -95,7 +86,7 @@ func (r testRegistry) check(ctx context.Context) error {
 }
 
 func get(ctx context.Context, url, accept string) (status int, body []byte, err error) {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	ctx, cancel := context.WithTimeout(ctx, distribution.StartTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -109,96 +100,6 @@ func get(ctx context.Context, url, accept string) (status int, body []byte, err 
 	defer response.Body.Close()
 	body, err = io.ReadAll(response.Body)
 	return response.StatusCode, body, err
-}
-
-// processConfig works for docker-registry and for distribution. Port 0 is a
-// free port, which the process logs.
-const processConfig = `version: 0.1
-log: {level: info, formatter: json, accesslog: {disabled: true}}
-storage: {filesystem: {rootdirectory: %q}}
-http: {addr: "127.0.0.1:0"}
-`
-
-// startProcess starts a registry as a child process that keeps its data in dir.
-func startProcess(ctx context.Context, binary, dir string) (address string, stop func(), err error) {
-	stop = func() {}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", stop, err
-	}
-	config := filepath.Join(dir, "config.yml")
-	if err := os.WriteFile(config, fmt.Appendf(nil, processConfig, filepath.Join(dir, "data")), 0o600); err != nil {
-		return "", stop, err
-	}
-	self, err := os.Executable()
-	if err != nil {
-		return "", stop, err
-	}
-	cmd := exec.CommandContext(ctx, self, binary, "serve", config)
-	cmd.Env = []string{"HOME=" + dir, superviseVariable + "=1"}
-	logs, writer := io.Pipe()
-	cmd.Stdout, cmd.Stderr = writer, writer
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		return "", stop, err
-	}
-	if err := cmd.Start(); err != nil {
-		return "", stop, err
-	}
-	exited := make(chan struct{})
-	go func() {
-		writer.CloseWithError(cmd.Wait())
-		close(exited)
-	}()
-	stop = func() {
-		_ = stdin.Close()
-		<-exited
-	}
-	timer := time.AfterFunc(startTimeout, func() { writer.CloseWithError(errors.New("no address in the log in time")) })
-	defer timer.Stop()
-	address, err = listening(logs)
-	return address, stop, err
-}
-
-// listening reads a registry's log up to the line that names its address, and
-// then lets the rest pass.
-func listening(logs io.Reader) (string, error) {
-	lines := bufio.NewScanner(logs)
-	var seen bytes.Buffer
-	for lines.Scan() {
-		var entry struct{ Msg string }
-		if json.Unmarshal(lines.Bytes(), &entry) == nil {
-			if address, ok := strings.CutPrefix(entry.Msg, "listening on "); ok {
-				go func() { _, _ = io.Copy(io.Discard, logs) }()
-				return address, nil
-			}
-		}
-		seen.Write(append(lines.Bytes(), '\n'))
-	}
-	return "", errors.Join(fmt.Errorf("it ended without listening:\n%s", seen.Bytes()), lines.Err())
-}
-
-// A registry must not outlive the tests, however they end. It runs below a
-// second copy of the test binary, which ends it when its own standard input
-// closes: the operating system does that for a process that was killed.
-const superviseVariable = "COSIGNKIT_INTEROP_SUPERVISE"
-
-func supervised() (command []string, ok bool) {
-	return os.Args[1:], os.Getenv(superviseVariable) != ""
-}
-
-func supervise(command []string) int {
-	cmd := exec.Command(command[0], command[1:]...)
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	if err := cmd.Start(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		_ = cmd.Process.Kill()
-	}()
-	_ = cmd.Wait()
-	return 0
 }
 
 // image is an image, or a multi-platform index, in a registry.

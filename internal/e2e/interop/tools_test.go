@@ -3,26 +3,10 @@
 
 package interop
 
-import (
-	"errors"
-	"os/exec"
-	"path/filepath"
-
-	"github.com/cosignkit/cosignkit/internal/e2e/release"
-)
+import "github.com/cosignkit/cosignkit/internal/e2e/release"
 
 var (
 	cosignV2Tool     = release.Command{Module: "github.com/sigstore/cosign/v2", Version: "v2.6.5", Package: "cmd/cosign"}
 	cosignV3Tool     = release.Command{Module: "github.com/sigstore/cosign/v3", Version: "v3.1.3", Package: "cmd/cosign"}
 	distributionTool = release.Command{Module: "github.com/distribution/distribution/v3", Version: "v3.1.2", Package: "cmd/registry"}
 )
-
-// findDockerRegistry looks for the program that the Debian package
-// docker-registry installs, a registry of 2023 that is still deployed widely.
-func findDockerRegistry() (string, error) {
-	binary, err := exec.LookPath("docker-registry")
-	if err != nil {
-		return "", errors.New("docker-registry is not in PATH; install Debian's package: apt-get install docker-registry")
-	}
-	return filepath.Abs(binary)
-}

@@ -1,0 +1,70 @@
+// Copyright The cosignkit Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package registry_test
+
+import (
+	"crypto"
+	"fmt"
+	"maps"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/cosignkit/cosignkit/registry"
+	"github.com/cosignkit/cosignkit/signing"
+	"github.com/cosignkit/cosignkit/verify"
+)
+
+// TestMirrorThatHangs: the registry behind it is asked in time. That the mirror did
+// not answer makes what is not found there inconclusive.
+func TestMirrorThatHangs(t *testing.T) {
+	t.Parallel()
+	hangs := maps.Clone(lookUps)
+	hangs["everything"] = func(*http.Request) bool { return true }
+	for place, match := range hangs {
+		t.Run(place, func(t *testing.T) {
+			t.Parallel()
+			origin, _, _, desc := signedImage(t, place != "referrers tag", signing.Both)
+			mirror := newTestRegistry(t, place != "referrers tag")
+			cd, ctx := newStore(t)
+			key := newKey(t)
+			for _, reg := range []*testRegistry{mirror, origin} {
+				if _, err := newClient(t, registry.Config{}).Push(ctx, cd.Client, reg.ref("app:v1"), putImage(ctx, t, cd, "image"), signerOf(t, key), nil, registry.WithForm(signing.Both)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			mirror.onRequest(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+				if match(r) {
+					<-r.Context().Done()
+					return
+				}
+				next.ServeHTTP(w, r)
+			})
+			c := newClient(t, registry.Config{HostsDirs: []string{hostsDir(t, "registry.test", fmt.Sprintf(
+				"server = %q\n[host.%q]\n", origin.url, mirror.url), nil)}})
+			verifier := func(key crypto.Signer) verify.Verifier {
+				policy := verify.Policy{Keys: []crypto.PublicKey{key.Public()}, InsecureIgnoreTransparencyLog: true}
+				policy.Limits.Timeout = 8 * time.Second
+				v, err := verify.New(policy)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return v
+			}
+			// With every signature, so that the mirror is waited for in each place.
+			result, err := c.Verify(ctx, "registry.test/app:v1", verifier(key), registry.WithEverySignature())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if result.Image.Target.Digest != desc.Digest {
+				t.Errorf("verified %s", result.Image.Target.Digest)
+			}
+			families := map[string]error{"resolve": verify.ErrRejected, "signature tag": verify.ErrInconclusive}
+			if want := families[place]; want != nil {
+				_, err = c.Verify(ctx, "registry.test/app:v1", verifier(newKey(t)))
+				wantFamily(t, err, want)
+			}
+		})
+	}
+}

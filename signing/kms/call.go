@@ -1,0 +1,107 @@
+// Copyright The cosignkit Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package kms
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"reflect"
+	"slices"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/internal/keypair"
+	"github.com/cosignkit/cosignkit/internal/limits"
+)
+
+var (
+	errNoAnswer = fmt.Errorf("no answer in %v", limits.KeyService)
+	errPanicked = errors.New("the provider panicked")
+)
+
+// await returns what do does, or that ctx has ended: not every provider takes a
+// context. A panic is an error: some providers index into what the service said.
+func await[T any](ctx context.Context, do func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, limits.KeyService, errNoAnswer)
+	defer cancel()
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		var r result
+		defer func() {
+			if p := recover(); p != nil {
+				r.err = fmt.Errorf("%w: %v", errPanicked, p)
+			}
+			done <- r
+		}()
+		r.value, r.err = do(ctx)
+	}()
+	select {
+	case r := <-done:
+		if r.err != nil {
+			r.err = fault.Printable(r.err)
+		}
+		return r.value, r.err
+	case <-ctx.Done():
+		var none T
+		return none, fault.Ended(ctx)
+	}
+}
+
+// kindOf is the family of what a provider returned: a key that cannot be used, or a
+// service that may answer better later.
+func kindOf(err error) error {
+	if errors.Is(err, errPanicked) || errors.Is(err, keypair.ErrMismatch) || refused(err) {
+		return fault.ErrMisconfigured
+	}
+	return fault.ErrInconclusive
+}
+
+// refusals are the codes by which AWS says so. With all of them, and with
+// throttling, comes the status 400.
+var refusals = []string{
+	"AccessDeniedException", "DisabledException", "InvalidArnException", "InvalidKeyUsageException",
+	"InvalidSignatureException", "KMSInvalidStateException", "NotFoundException", "UnrecognizedClientException",
+	"ValidationException",
+}
+
+// refused reports whether the service understood the request and will not serve it.
+// The errors of the SDKs are told by what they have, since to name their types is
+// to link them.
+func refused(err error) bool {
+	var aws interface{ ErrorCode() string }
+	if errors.As(err, &aws) {
+		return slices.Contains(refusals, aws.ErrorCode())
+	}
+	var google interface{ GRPCStatus() *status.Status }
+	if errors.As(err, &google) {
+		return slices.Contains([]codes.Code{
+			codes.InvalidArgument, codes.NotFound, codes.PermissionDenied, codes.Unauthenticated, codes.FailedPrecondition,
+		}, google.GRPCStatus().Code())
+	}
+	return slices.Contains([]int{
+		http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound,
+	}, statusOf(err))
+}
+
+// statusOf is the field StatusCode that the errors of Azure and Vault have.
+func statusOf(err error) int {
+	for ; err != nil; err = errors.Unwrap(err) {
+		v := reflect.Indirect(reflect.ValueOf(err))
+		if v.Kind() != reflect.Struct {
+			continue
+		}
+		if code := v.FieldByName("StatusCode"); code.IsValid() && code.CanInt() {
+			return int(code.Int())
+		}
+	}
+	return 0
+}
