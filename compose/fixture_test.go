@@ -45,8 +45,9 @@ type scene struct {
 
 	mu       sync.Mutex
 	requests []string
-	// hangs is a part of the paths that are not answered.
-	hangs string
+	// hangs and lies are parts of the paths that are not answered, and that are
+	// answered with something else. Empty is none.
+	hangs, lies string
 }
 
 // testKeys are made once: encrypting one takes scrypt its quarter of a second.
@@ -69,10 +70,14 @@ func newScene(t testing.TB) *scene {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		s.requests = append(s.requests, r.Method+" "+r.URL.Path)
-		hangs := s.hangs
+		hangs, lies := s.hangs, s.lies
 		s.mu.Unlock()
 		if hangs != "" && strings.Contains(r.URL.Path, hangs) {
 			<-r.Context().Done()
+			return
+		}
+		if lies != "" && r.Method == http.MethodGet && strings.Contains(r.URL.Path, lies) {
+			_, _ = io.WriteString(w, strings.Repeat("something else ", 100))
 			return
 		}
 		backend.ServeHTTP(w, r)
@@ -235,6 +240,13 @@ func (s *scene) hang(part string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.hangs = part
+}
+
+// lie has another answer for paths with part in them, from now on.
+func (s *scene) lie(part string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lies = part
 }
 
 func (s *scene) forget() {

@@ -385,6 +385,66 @@ func TestAFailureEndsTheOthers(t *testing.T) {
 	}
 }
 
+// TestContentThatIsNotOfItsDigestIsRefused: a signature says nothing of bytes that
+// a registry sends in the place of the image's.
+func TestContentThatIsNotOfItsDigestIsRefused(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.push("a:v1", "a", "good")
+	project := s.load("services:\n  a:\n    image: $R/a:v1" + good)
+	s.lie("/v2/a/blobs/")
+	plan := s.plan(project, compose.Config{})
+	var starter starter
+	result, err := plan.Start(s.ctx, s.puller(), starter.start)
+	// The signature is a blob as well: whichever is read first, nothing starts.
+	if family(err) != "rejected" || len(starter.started) > 0 || result.Outcomes[0].Err == nil {
+		t.Errorf("started %v, %v", starter.started, err)
+	}
+	s.lie("")
+	if _, err := plan.Verify(s.ctx); err != nil {
+		t.Fatal(err)
+	}
+	verified := false
+	plan = s.plan(project, compose.Config{Trace: func(e compose.Event) {
+		if e.State == compose.Pulling {
+			verified = true
+			s.lie("/v2/a/blobs/")
+		}
+	}})
+	if _, err := plan.Start(s.ctx, s.puller(), starter.start); family(err) != "rejected" || !verified || len(starter.started) > 0 {
+		t.Errorf("after the verification: started %v, %v", starter.started, err)
+	}
+	if got := s.stored("a:v1"); got != "" {
+		t.Errorf("recorded as %s", got)
+	}
+}
+
+// TestAServiceThatDoesNotStartEndsTheRest, and the error is the runner's.
+func TestAServiceThatDoesNotStartEndsTheRest(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.push("a:v1", "a", "")
+	project := s.load("services:\n  a: {image: $R/a:v1}\n  b: {image: $R/a:v1}\n  c: {image: $R/a:v1}\n")
+	broken := errors.New("no such device")
+	var started []string
+	result, err := s.plan(project, compose.Config{}).Start(s.ctx, s.puller(), func(_ context.Context, service types.ServiceConfig, _ compose.Outcome) error {
+		started = append(started, service.Name)
+		if service.Name == "b" {
+			return broken
+		}
+		return nil
+	})
+	if !errors.Is(err, broken) || !strings.Contains(err.Error(), "service b: no such device") || !slices.Equal(started, []string{"a", "b"}) {
+		t.Errorf("started %v, %v", started, err)
+	}
+	if o, ok := result.Service("b"); !ok || !errors.Is(o.Err, broken) {
+		t.Errorf("b is %+v", o)
+	}
+	if _, ok := result.Service("d"); ok {
+		t.Error("there is a service d")
+	}
+}
+
 func TestEventsTellHowFarEachServiceIs(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)

@@ -11,6 +11,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 	containerd "github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/remotes"
+	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -167,7 +168,11 @@ func PullWith(cd *containerd.Client, opts ...containerd.RemoteOpt) Mover {
 		}
 		pulled, err := cd.Pull(ctx, name.String(), all...)
 		if err != nil {
-			return ocispec.Descriptor{}, fault.New(verify.ErrInconclusive, "pull", name.String(), "", fault.Printable(err))
+			kind := verify.ErrInconclusive
+			if errdefs.IsFailedPrecondition(err) { // content stores, of what is not of its digest or size
+				kind = verify.ErrRejected
+			}
+			return ocispec.Descriptor{}, fault.New(kind, "pull", name.String(), "", fault.Printable(err))
 		}
 		// containerd converts some old images after fetching them. What was recorded
 		// then is not what was verified.
