@@ -39,6 +39,7 @@ func playKeys(ctx context.Context, s *stage, buildFlags []string) error {
 
 	for _, act := range []func(context.Context, *stage) error{
 		pushSigned, pullVerified, refuseUnsigned, refuseOtherKey, refuseMovedTag,
+		composePush, composePull, composeRefuse,
 	} {
 		if err := act(ctx, s); err != nil {
 			return err

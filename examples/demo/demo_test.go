@@ -23,10 +23,13 @@ func TestDemo(t *testing.T) {
 		t.Fatal(err)
 	}
 	for text, want := range map[string]int{
-		"\n  $ minictl ":                 16,
-		"\n  (exit code 1)":              3,
-		"\n  minictl: ":                  3,
+		"\n  $ minictl ":                 25,
+		"\n  (exit code 1)":              4,
+		"\n  (exit code 2)":              2,
+		"\n  minictl: ":                  6,
 		"no signatures found":            2,
+		"  verified by sha256:":          2,
+		"  not verified\n":               2,
 		"\n  verified by sha256:":        1,
 		"Everything was as it should be": 1,
 	} {

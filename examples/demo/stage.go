@@ -34,6 +34,8 @@ type stage struct {
 	blank    bool
 	// digest of the image that is signed.
 	digest string
+	// exported are variables of the environment, as NAME=value.
+	exported []string
 }
 
 // onStage sets up a stage with a registry, has a demo play there, and clears it.
@@ -158,7 +160,25 @@ func (s *stage) environment() []string {
 	if root, ok := os.LookupEnv("SYSTEMROOT"); ok {
 		env = append(env, "SYSTEMROOT="+root)
 	}
-	return env
+	return append(env, s.exported...)
+}
+
+// export sets a variable for the commands that follow.
+func (s *stage) export(name, value string) {
+	s.say("")
+	s.say("  $ export %s=%s", name, value)
+	s.exported = append(s.exported, name+"="+value)
+}
+
+// file writes a file, and shows it.
+func (s *stage) file(name, content string) error {
+	s.say("")
+	s.say("  $ cat %s", name)
+	for line := range strings.Lines(content) {
+		s.say("  %s", strings.TrimSuffix(line, "\n"))
+	}
+	s.say("")
+	return os.WriteFile(filepath.Join(s.dir, name), []byte(content), 0o600)
 }
 
 // showReferrers shows what a user of curl would see, which must have the

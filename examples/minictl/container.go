@@ -154,22 +154,43 @@ func hold(ctx context.Context, cd *containerd.Client, target ocispec.Descriptor)
 
 // container runs a container of target, and returns when it has ended and is
 // removed.
-func (r *runCommand) container(ctx context.Context, a *app, cd *containerd.Client, name reference.Named, target ocispec.Descriptor) (err error) {
-	// Not the record of the image store: that is what the name stands for now.
-	image := containerd.NewImage(cd, images.Image{Name: name.String(), Target: target})
-	if err := image.Unpack(ctx, ""); err != nil {
-		return fmt.Errorf("unpack %s: %w", pin(name.String(), target), err)
-	}
-	spec := []oci.SpecOpts{oci.WithImageConfigArgs(image, r.args)}
+func (r *runCommand) container(ctx context.Context, a *app, cd *containerd.Client, name reference.Named, target ocispec.Descriptor) error {
+	var spec []oci.SpecOpts
 	if r.network == "host" {
-		spec = append(spec, oci.WithHostNamespace(specs.NetworkNamespace), oci.WithHostHostsFile, oci.WithHostResolvconf)
+		spec = hostNetwork()
+	}
+	container, err := newContainer(ctx, cd, name.String(), target, r.args, nil, spec...)
+	if err != nil {
+		return err
+	}
+	return a.runAndRemove(ctx, container)
+}
+
+func hostNetwork() []oci.SpecOpts {
+	return []oci.SpecOpts{oci.WithHostNamespace(specs.NetworkNamespace), oci.WithHostHostsFile, oci.WithHostResolvconf}
+}
+
+// newContainer makes a container of target, with these arguments for the image's
+// entrypoint, or its own if there are none.
+func newContainer(ctx context.Context, cd *containerd.Client, name string, target ocispec.Descriptor, args []string, labels map[string]string, spec ...oci.SpecOpts) (containerd.Container, error) {
+	// Not the record of the image store: that is what the name stands for now.
+	image := containerd.NewImage(cd, images.Image{Name: name, Target: target})
+	if err := image.Unpack(ctx, ""); err != nil {
+		return nil, fmt.Errorf("unpack %s: %w", pin(name, target), err)
 	}
 	id := "minictl-" + strings.ToLower(rand.Text())
-	container, err := cd.NewContainer(ctx, id, containerd.WithImage(image), containerd.WithNewSnapshot(id, image), containerd.WithNewSpec(spec...))
+	spec = append([]oci.SpecOpts{oci.WithImageConfigArgs(image, args)}, spec...)
+	container, err := cd.NewContainer(ctx, id, containerd.WithImage(image), containerd.WithNewSnapshot(id, image),
+		containerd.WithNewSpec(spec...), containerd.WithAdditionalContainerLabels(labels))
 	if err != nil {
 		// The snapshot may be there without a container that it belongs to.
-		return errors.Join(err, removeSnapshot(ctx, cd, id))
+		return nil, errors.Join(err, removeSnapshot(ctx, cd, id))
 	}
+	return container, nil
+}
+
+// runAndRemove runs the container in the foreground.
+func (a *app) runAndRemove(ctx context.Context, container containerd.Container) (err error) {
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTimeout)
 		defer cancel()

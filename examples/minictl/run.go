@@ -39,6 +39,12 @@ type commandLine interface {
 	commandLine(args []string)
 }
 
+// argumentList is a command that takes any arguments.
+type argumentList interface {
+	command
+	arguments(args []string) error
+}
+
 var commands = []struct {
 	name, argument, summary string
 	new                     func() command
@@ -49,6 +55,7 @@ var commands = []struct {
 	{"push", "REF", "push an image, and sign it", func() command { return &push{} }},
 	{"pull", "REF", "verify an image, and pull it", func() command { return &pull{} }},
 	{"run", "REF [-- COMMAND…]", "run a container of an image that is verified, on a containerd daemon", func() command { return &runCommand{} }},
+	{"compose", "COMMAND [SERVICE…]", "push, pull, up, run, down or config for a Compose project", func() command { return &composeCommand{} }},
 	{"verify", "REF", "say for each signature of an image what passed or failed", func() command { return &verifyCommand{} }},
 }
 
@@ -61,14 +68,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
 	err := a.dispatch(ctx, args)
 	if err != nil {
-		lines := problemsOf(err)
-		if len(lines) == 0 {
-			lines = []string{err.Error()}
-		}
-		for _, line := range lines {
-			// There is nobody left to tell of an error here.
-			_, _ = io.WriteString(stderr, "minictl: "+printable(line)+"\n")
-		}
+		// There is nobody left to tell of an error here.
+		_, _ = io.WriteString(stderr, strings.Join(lines(err), "\n")+"\n")
 	}
 	return exitCode(err)
 }
@@ -92,7 +93,8 @@ func (a *app) dispatch(ctx context.Context, args []string) error {
 		all := newFlagSet(c.name)
 		all.AddFlagSet(local)
 		all.AddFlagSet(global)
-		if err := all.Parse(global.Args()[1:]); err != nil {
+		err := all.Parse(global.Args()[1:])
+		if err != nil {
 			return a.usage(local, err, "[GLOBAL FLAG]… "+c.name+" [FLAG]… "+c.argument)
 		}
 		arguments := all.Args()
@@ -100,7 +102,12 @@ func (a *app) dispatch(ctx context.Context, args []string) error {
 			other.commandLine(arguments[all.ArgsLenAtDash():])
 			arguments = arguments[:all.ArgsLenAtDash()]
 		}
-		argument, err := onlyArgument(arguments, c.argument)
+		argument := ""
+		if other, ok := cmd.(argumentList); ok {
+			err = other.arguments(arguments)
+		} else {
+			argument, err = onlyArgument(arguments, c.argument)
+		}
 		if err == nil {
 			err = a.check(all)
 		}

@@ -68,7 +68,8 @@ var budget = map[string]struct{ packages, modules int }{
 	"registry":        {640, 121},
 	// With keyless, and no more than the two.
 	"registry/adapter": {660, 123},
-	"compose":          {0, 0},
+	// With compose-go's types, and not its loader: the tool has loaded the project.
+	"compose": {675, 130},
 }
 
 // platform is the one that the numbers are for, wherever the test runs.

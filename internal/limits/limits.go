@@ -110,7 +110,8 @@ const (
 	// 253, a tag 128, and a digest of SHA-512 136.
 	Reference = 1 << 10
 
-	// Problems bounds those of a policy file that an error tells of.
+	// Problems bounds those of a policy file or a Compose project that an error
+	// tells of.
 	Problems = 100
 
 	// TUFRefresh is how long the state of a TUF repository is used before a
@@ -191,6 +192,29 @@ const (
 	// Keys bounds the keys of one policy; each costs one signature check per
 	// candidate.
 	Keys = 128
+
+	// Services bounds the services of one Compose project. Generated projects are
+	// seen with a few hundred.
+	Services = 4096
+
+	// ParallelImages is how many images of a Compose project are worked on at
+	// once. Each takes a few requests at a time, and registries throttle by client.
+	ParallelImages = 8
+
+	// ComposeFile bounds a Compose file that is read to tell in which line a field
+	// is. The largest that are seen are a tenth of it.
+	ComposeFile = 1 << 20
+
+	// ComposeFiles bounds those of one project that are read for that.
+	ComposeFiles = 64
+
+	// ComposeDepth bounds the aliases, merged mappings and extended services that
+	// are followed for that.
+	ComposeDepth = 16
+
+	// ComposeNodes bounds all that is looked at for that: there can be no end of
+	// ways to a node.
+	ComposeNodes = 1 << 20
 
 	// TagSettle is how long a writer of a shared tag waits before it reads the
 	// tag back, to see whether another writer replaced its work. It must

@@ -1,0 +1,168 @@
+// Copyright The cosignkit Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+
+	"github.com/cosignkit/cosignkit/compose"
+)
+
+// summary is what became of the images of a project.
+type summary struct {
+	Project  string           `json:"project"`
+	Services []serviceOutcome `json:"services"`
+
+	push, failed bool
+}
+
+type serviceOutcome struct {
+	Service string `json:"service"`
+	// Use is empty for the service's own image.
+	Use    string `json:"use,omitempty"`
+	Image  string `json:"image"`
+	Digest string `json:"digest,omitempty"`
+	// Verified reports whether the image was, and VerifiedBy by whom.
+	Verified   bool     `json:"verified"`
+	VerifiedBy []string `json:"verifiedBy,omitempty"`
+	// Signatures is how many were attached.
+	Signatures int    `json:"signatures,omitempty"`
+	Error      string `json:"error,omitempty"`
+}
+
+func newSummary(project string, push bool, result *compose.Result) summary {
+	s := summary{Project: project, Services: []serviceOutcome{}, push: push}
+	for _, o := range result.Outcomes {
+		row := serviceOutcome{
+			Service: o.Service, Use: o.Use, Image: o.Image, Digest: o.Target.Digest.String(),
+			Signatures: len(o.Signatures),
+		}
+		if o.Err != nil {
+			row.Error, s.failed = o.Err.Error(), true
+		}
+		if o.Verification != nil && o.Verification.Unverified == nil && o.Err == nil {
+			row.Verified = true
+			for _, line := range newPulled("", o.Target, o.Verification).text()[1:] {
+				row.VerifiedBy = append(row.VerifiedBy, strings.TrimPrefix(line, "verified by "))
+			}
+		}
+		s.Services = append(s.Services, row)
+	}
+	return s
+}
+
+func (s summary) text() (lines []string) {
+	var service, image int
+	for _, row := range s.Services {
+		service, image = max(service, len(row.name())), max(image, len(row.Image))
+	}
+	for _, row := range s.Services {
+		digest := row.Digest
+		if digest == "" {
+			digest = "-"
+		}
+		lines = append(lines, fmt.Sprintf("%-*s  %-*s  %-71s  %s", service, row.name(), image, row.Image, digest, row.state(s.push, s.failed)))
+	}
+	return lines
+}
+
+func (r serviceOutcome) name() string {
+	if r.Use == "" {
+		return r.Service
+	}
+	return r.Service + " " + r.Use
+}
+
+func (r serviceOutcome) state(push, failed bool) string {
+	switch {
+	case r.Error != "" || failed && !r.Verified && r.Digest == "":
+		return "not done"
+	case push && r.Signatures == 1:
+		return "signed"
+	case push && r.Signatures > 1:
+		return fmt.Sprintf("signed, %d signatures", r.Signatures)
+	case push:
+		return "not signed"
+	case r.Verified:
+		return "verified by " + strings.Join(r.VerifiedBy, ", ")
+	default:
+		return "not verified"
+	}
+}
+
+// composeProgress tells how far each service is: on a terminal in a line for each,
+// which is redrawn; elsewhere in a line for each step, or in one of JSON.
+type composeProgress struct {
+	json     bool
+	out      io.Writer
+	terminal *os.File // nil if there is none
+	names    []string
+	states   map[string]compose.State
+}
+
+func (a *app) composeProgress() *composeProgress {
+	p := &composeProgress{json: a.json, out: a.stderr, states: map[string]compose.State{}}
+	if f, ok := a.stderr.(*os.File); ok && !a.json && term.IsTerminal(int(f.Fd())) {
+		p.terminal = f
+	}
+	return p
+}
+
+// tell is never called by two goroutines at a time.
+func (p *composeProgress) tell(e compose.Event) {
+	name := serviceOutcome{Service: e.Service, Use: e.Use}.name()
+	_, seen := p.states[name]
+	p.states[name] = e.State
+	switch {
+	case p.json:
+		_ = json.NewEncoder(p.out).Encode(struct {
+			Service string        `json:"service"`
+			Use     string        `json:"use,omitempty"`
+			Image   string        `json:"image"`
+			State   compose.State `json:"state"`
+		}{e.Service, e.Use, e.Image, e.State})
+	case p.terminal == nil:
+		_, _ = io.WriteString(p.out, printable(name+": "+string(e.State))+"\n")
+	default:
+		if !seen {
+			p.names = append(p.names, name)
+			_, _ = io.WriteString(p.out, "\n")
+		}
+		p.draw()
+	}
+}
+
+// draw redraws as many lines as fit, the last ones.
+func (p *composeProgress) draw() {
+	width, height, err := term.GetSize(int(p.terminal.Fd()))
+	if err != nil || width < 20 || height < 2 {
+		width, height = 80, 24
+	}
+	shown := p.names[max(0, len(p.names)-height+1):]
+	var b strings.Builder
+	fmt.Fprintf(&b, "\x1b[%dA", len(shown))
+	for _, name := range shown {
+		line := []rune(printable(name + "  " + string(p.states[name])))
+		b.WriteString(clearLine + string(line[:min(len(line), width-1)]) + "\n")
+	}
+	_, _ = io.WriteString(p.out, b.String())
+}
+
+// stop takes the lines away: what is printed then says the same and more.
+func (p *composeProgress) stop() {
+	if p.terminal == nil || len(p.names) == 0 {
+		return
+	}
+	_, height, err := term.GetSize(int(p.terminal.Fd()))
+	if err != nil || height < 2 {
+		height = 24
+	}
+	_, _ = fmt.Fprintf(p.out, "\x1b[%dA\x1b[J", min(len(p.names), height-1))
+}
