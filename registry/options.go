@@ -146,7 +146,7 @@ func WithResult(f func(*verify.Result, error)) VerifyOption {
 
 // WithEverySignature reads and checks every signature that there is, and lists
 // each in the result, also when the first one was enough. It is for people who
-// want to see who signed; a pull needs it not.
+// want to see who signed; a pull does not need it.
 func WithEverySignature() VerifyOption {
 	return verifyOption(func(o *verifyOptions) { o.everySigner = true })
 }

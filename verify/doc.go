@@ -49,7 +49,7 @@
 // # Fail closed
 //
 // The zero Policy is an error, and so is every field that cannot be honoured.
-// What weakens a check has Insecure in its name. A candidate that makes a
+// What weakens a check has Insecure or Unsafe in its name. A candidate that makes a
 // parser panic is a failed candidate. A candidate that could not be read is
 // never the same as no candidate: if it could have mattered, the outcome is
 // [ErrInconclusive] and not [ErrRejected].

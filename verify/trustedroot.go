@@ -74,7 +74,7 @@ func parseTrustedRoot(name string, b []byte) (*TrustedRoot, error) {
 	return r, nil
 }
 
-// newTrustedRoot leaves the family of the error to who knows where b is from.
+// newTrustedRoot leaves the family of the error to the caller, who knows where b is from.
 func newTrustedRoot(b []byte) (_ *TrustedRoot, err error) {
 	defer func() {
 		if r := recover(); r != nil {

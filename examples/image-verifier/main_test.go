@@ -308,12 +308,12 @@ func TestBrokenFiles(t *testing.T) {
 		reason           string
 	}{
 		{"no configuration", "config.yaml", "", "no such file"},
-		{"an empty configuration", "config.yaml", "\n", "EOF"},
+		{"an empty configuration", "config.yaml", "\n", "is empty"},
 		{"a configuration that is not YAML", "config.yaml", "policy: [", "yaml"},
-		{"a configuration that is a list", "config.yaml", "- policy", "yaml"},
-		{"a misspelt field", "config.yaml", "policy: policy.yaml\nhostDirs: [x]", "hostDirs"},
+		{"a configuration that is a list", "config.yaml", "- policy", "cannot unmarshal !!seq into fields"},
+		{"a misspelt field", "config.yaml", "policy: policy.yaml\nhostDirs: [x]", "line 2: field hostDirs not found"},
 		{"a field twice", "config.yaml", "policy: policy.yaml\npolicy: policy.yaml", "already"},
-		{"a field of the wrong type", "config.yaml", "policy: policy.yaml\nhostsDirs: x", "yaml"},
+		{"a field of the wrong type", "config.yaml", "policy: policy.yaml\nhostsDirs: x", "line 2: cannot unmarshal"},
 		{"two documents", "config.yaml", "policy: policy.yaml\n---\npolicy: policy.yaml", "one document"},
 		{"an endless configuration", "config.yaml", "policy: policy.yaml\n#" + strings.Repeat("x", maxConfig), "larger than"},
 		{"no policy named", "config.yaml", "timeout: 8s", "want one of policy"},

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -58,7 +59,7 @@ func loadSettings(path string) (*settings, error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(b))
 	decoder.KnownFields(true)
 	if err := decoder.Decode(c); err != nil {
-		return nil, err
+		return nil, mistake(err)
 	}
 	if err := decoder.Decode(&yaml.Node{}); !errors.Is(err, io.EOF) {
 		return nil, errors.New("want one document")
@@ -72,6 +73,19 @@ func loadSettings(path string) (*settings, error) {
 		}
 	}
 	return c, nil
+}
+
+// mistake says what is wrong with a file without the names of Go's types.
+func mistake(err error) error {
+	var wrong *yaml.TypeError
+	switch {
+	case errors.Is(err, io.EOF):
+		return errors.New("is empty")
+	case errors.As(err, &wrong):
+		return errors.New(strings.NewReplacer(" in type main.settings", "", "main.settings", "fields").Replace(strings.Join(wrong.Errors, "; ")))
+	default:
+		return err
+	}
 }
 
 func (c *settings) check(dir string) error {

@@ -175,15 +175,19 @@ func explain(rule policyfile.Rule) []string {
 	scope := func(r policyfile.Rule) string {
 		switch {
 		case r.Scope == "" && r.Line == 0:
-			return "the default, of which the file says nothing"
+			return "the default, which is not set"
 		case r.Scope == "":
 			return fmt.Sprintf("the default, line %d", r.Line)
 		default:
 			return fmt.Sprintf("scope %s, line %d", r.Scope, r.Line)
 		}
 	}
+	applies := fmt.Sprintf("rule: %s of %s", scope(rule), rule.File)
+	if rule.Scope == "" && rule.Line == 0 {
+		applies = fmt.Sprintf("rule: the default: no scope of %s fits, and it sets none", rule.File)
+	}
 	lines := []string{
-		fmt.Sprintf("rule: %s of %s", scope(rule), rule.File),
+		applies,
 		fmt.Sprintf("asks for: %s: %s", rule.Action, rule.Requirement),
 	}
 	for _, other := range rule.LessSpecific {

@@ -68,7 +68,7 @@ const (
 	// MirrorShare is the part of that time, one in so many, that a host may take
 	// to begin an answer while there are others to ask. A verification waits for
 	// a mirror that hangs four times, one after another: to resolve, to list, for
-	// a manifest and for a blob. Half of the time is left for who answers.
+	// a manifest and for a blob. Half of the time is left for the one that answers.
 	MirrorShare = 8
 
 	// IndexDepth bounds how deep indexes contain each other. Build tools make

@@ -5,6 +5,7 @@ package adapter_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -363,6 +364,9 @@ func TestEnsure(t *testing.T) {
 				wantFamily(t, err, c.family)
 				if got, want := errdefs.IsNotFound(err), c.pull == "never" && c.local == ""; got != want {
 					t.Errorf("IsNotFound is %v for %v", got, err)
+				}
+				if got, want := strings.Contains(strings.Join(b.logged(slog.LevelWarn), "\n"), "--pull=always takes"), errors.Is(c.family, verify.ErrRejected); got != want {
+					t.Errorf("the log has a way out: %v, want %v", got, want)
 				}
 				return
 			}

@@ -49,8 +49,8 @@ type variable struct {
 	meaning string
 }
 
-// variables are those that people set for cosign: each flag of its is a variable
-// COSIGN_FLAG, see docs/cosign-flags.md.
+// variables are those that people set for cosign: each of its flags is a
+// variable COSIGN_FLAG, see docs/cosign-flags.md.
 var variables = []variable{
 	{"COSIGN_PASSWORD", signs, honoured, "passphrase of the private key; an empty one is a passphrase"},
 	{"COSIGN_KEY", both, honoured, "the key, where no flag gives a key or an identity"},

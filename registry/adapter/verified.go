@@ -83,6 +83,9 @@ func (v *Verification) Ensure(ctx context.Context, cd *containerd.Client, ref, p
 	if errdefs.IsNotFound(err) && pull == PullMissing {
 		return v.Verify(ctx, ref)
 	}
+	if errors.Is(err, verify.ErrRejected) {
+		v.adapter.log.WarnContext(ctx, "the image that is here under the name "+printable(ref)+" is not acceptable; --pull=always takes that of the registry")
+	}
 	verified, err := v.verified(ref, result, err)
 	if err != nil {
 		return nil, err

@@ -47,7 +47,7 @@ const timeout = time.Minute
 type Key struct {
 	name   string
 	public crypto.PublicKey
-	// busy has room for who uses token.
+	// busy has room for the one call that uses token.
 	busy  chan struct{}
 	token token
 }

@@ -23,7 +23,7 @@ import (
 //   - reject, and insecureAcceptAnything. Several requirements must all be satisfied.
 //   - signedBy, signedBaseLayer, and sigstoreSigned with pki are not supported. Images
 //     in such a scope are misconfigured, and those in others are not concerned.
-//   - Only the scopes of the transport docker are of any meaning here, and the
+//   - Only the scopes of the transport docker mean anything here, and the
 //     requirements of others are not looked at.
 //
 // Unlike there, a scope that no image could be in is misconfigured, and so is a

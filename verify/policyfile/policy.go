@@ -177,8 +177,8 @@ func (p *Policy) Select(_ context.Context, image verify.Image) (verify.Selection
 // Limits implements [verify.LimitedVerifier].
 func (p *Policy) Limits() verify.Limits { return p.limits }
 
-// Verify implements [verify.Verifier], for who knows nothing of a [verify.Selector].
-// It is strict: a rule that only warns rejects, and so does one that accepts
+// Verify implements [verify.Verifier], for callers that know nothing of a
+// [verify.Selector]. It is strict: a rule that only warns rejects, and so does one that accepts
 // anything, since a caller may take what is accepted for verified.
 func (p *Policy) Verify(ctx context.Context, image verify.Image, candidates []verify.Candidate) (*verify.Result, error) {
 	selection, err := p.Select(ctx, image)

@@ -86,7 +86,7 @@ func TestProblems(t *testing.T) {
 		"a key of a KMS":           {inRule("keys: ['awskms:///alias/k']"), []string{"4: keys: awskms:///alias/k: want a path"}},
 		"a directory as a key":     {inRule("keys: ['.']"), []string{"4: keys: .: is a directory"}},
 		"a private key":            {inRule("keys:", "- |", "  -----BEGIN PRIVATE KEY-----", "  MC4=", "  -----END PRIVATE KEY-----"), []string{"5: keys: the key: this is a private key, want a public key"}},
-		"no log and no root":       {inRule(oneKey), []string{"3: the policy has no trusted root, without which no identity, log entry or timestamp can be verified"}},
+		"no log and no root":       {inRule(oneKey), []string{"3: the rule needs a trusted root, by which identities, log entries and timestamps are verified, want tuf or trustedRoot in it or in the file"}},
 		"too high a threshold":     {inRule(oneKey, "insecureIgnoreTransparencyLog: true", "threshold: 2"), []string{"3: threshold 2 with 1 different keys and identities"}},
 		"a threshold of none":      {inRule(oneKey, "insecureIgnoreTransparencyLog: true", "threshold: 0"), []string{"6: threshold: the number 0, want a number from 1"}},
 		"a threshold of text":      {inRule(oneKey, "insecureIgnoreTransparencyLog: true", "threshold: '1'"), []string{`6: threshold: the text "1", want a number from 1`}},

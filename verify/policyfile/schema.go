@@ -106,9 +106,21 @@ func (s *schema) rule(n *yaml.Node, p *Policy) {
 	if len(s.problems) > before {
 		return
 	}
+	if s.lacksRoot(req) {
+		s.problem(f.line, "", "the rule needs a trusted root, by which identities, log entries and timestamps are verified, want %s or %s in it or in the file", fieldTUF, fieldTrustedRoot)
+		return
+	}
 	for _, scope := range scopes {
 		p.add(s.document, scope.line, scope.text, req, s.config)
 	}
+}
+
+// lacksRoot reports whether a rule needs a trusted root and has none. [verify.New]
+// would say so too, and not where to name one.
+func (s *schema) lacksRoot(req requirement) bool {
+	return s.config.TrustedRoots == nil && slices.ContainsFunc(req.policies, func(p verify.Policy) bool {
+		return p.TrustedRoots == nil && (len(p.Identities) > 0 || !p.InsecureIgnoreTransparencyLog || p.TimestampThreshold > 0)
+	})
 }
 
 // scope is one of those of a rule, and where it is.

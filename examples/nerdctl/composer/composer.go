@@ -48,9 +48,10 @@ func Parse(project *Project, svc ServiceConfig) (*Service, error) {
 
 // Composer runs the command line, of which Run is the rest.
 type Composer struct {
-	Client  *containerd.Client
-	Options types.GlobalCommandOptions
-	Run     func(ctx context.Context, args ...string) error
+	Client      *containerd.Client
+	Options     types.GlobalCommandOptions
+	IPFSAddress string
+	Run         func(ctx context.Context, args ...string) error
 }
 
 // PushServiceImage pushes the image of a service.
@@ -85,12 +86,13 @@ func (c *Composer) EnsureServiceImage(ctx context.Context, ps *Service) error {
 }
 
 func (c *Composer) ensureImage(ctx context.Context, ps *Service) error {
-	client, imageName := c.Client, ps.Image
+	client, imageName, options := c.Client, ps.Image, c
 	imgPullOpts := types.ImagePullOptions{GOptions: c.Options, Mode: ps.PullMode}
 	var err error
 	if imgPullOpts.VerifyOptions, err = ps.Cosign.VerifyOptions(); err != nil {
 		return err
 	}
+	imgPullOpts.IPFSAddress = options.IPFSAddress
 	_, err = image.EnsureImage(ctx, client, imageName, imgPullOpts)
 	return err
 }

@@ -38,6 +38,7 @@ type ImagePullOptions struct {
 	GOptions      GlobalCommandOptions
 	VerifyOptions ImageVerifyOptions
 	Mode          string
+	IPFSAddress   string
 }
 
 // ImageVerifyOptions are those of the providers.
