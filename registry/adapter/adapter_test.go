@@ -298,6 +298,13 @@ func TestWhatIsNoReferenceOfARegistryIsRefused(t *testing.T) {
 		err := v.CheckTarget(b.ctx, b.cd.Client, images.Image{Name: ref, Target: b.image("x")})
 		wantFamily(t, err, verify.ErrMisconfigured)
 	}
+	for _, ref := range []string{"app\x1b]0;title\aB", "host.example/UP\u202eER", strings.Repeat("a.", 1<<19) + "example/app"} {
+		_, err := v.Verify(b.ctx, ref)
+		wantFamily(t, err, verify.ErrMisconfigured)
+		if text := err.Error(); len(text) > 1000 || strings.ContainsAny(text, "\x1b\a\u202e") {
+			t.Errorf("%d bytes: %.200q", len(text), text)
+		}
+	}
 	_, err := v.Ensure(b.ctx, b.cd.Client, b.ref("app:v1"), "sometimes")
 	wantFamily(t, err, verify.ErrMisconfigured)
 	if requests := b.taken(); len(requests) > 0 {
