@@ -268,6 +268,31 @@ func TestNone(t *testing.T) {
 	}
 }
 
+// Who says what must be signed, and not that it must be, believes that it is checked.
+func TestOptionsWithoutTheProviderAreRefused(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	a := b.adapter()
+	for name, o := range map[string]adapter.VerifyOptions{
+		"annotations":  {Annotations: map[string]string{"env": "prod"}},
+		"trusted root": {Provider: "none", TrustedRoot: "/root.json"},
+		"cosign-key":   {CosignKey: "cosign.pub"},
+	} {
+		_, err := a.Verification(b.ctx, o)
+		wantFamily(t, err, verify.ErrMisconfigured)
+		wantText(t, err, "without the provider cosign these do nothing: "+name)
+	}
+	for name, o := range map[string]adapter.SignOptions{
+		"annotations":      {Annotations: map[string]string{"env": ""}},
+		"trusted root":     {TrustedRoot: "/root.json"},
+		"signature format": {Provider: "none", Format: "both"},
+	} {
+		_, err := a.Signing(b.ctx, o)
+		wantFamily(t, err, verify.ErrMisconfigured)
+		wantText(t, err, "without the provider cosign these do nothing: "+name)
+	}
+}
+
 // What the tool has another provider for is left to it, key and all.
 func TestOtherProviders(t *testing.T) {
 	t.Parallel()
