@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	containerd "github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/images"
@@ -113,6 +114,46 @@ func TestTheKeyIsOpenedOnce(t *testing.T) {
 	if asked != 1 {
 		t.Errorf("the passphrase was asked for %d times", asked)
 	}
+}
+
+// Who waits for another's passphrase can be cancelled.
+func TestCancellingWhileTheKeyIsOpened(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	asked, typed := make(chan struct{}), make(chan struct{})
+	a, err := adapter.New(adapter.Config{
+		Environ: []string{"COSIGN_TLOG_UPLOAD=false"},
+		Passphrase: func(context.Context, string) ([]byte, error) {
+			close(asked)
+			<-typed
+			return []byte("wrong"), nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := adapter.SignOptions{Provider: "cosign", CosignKey: b.key}
+	first := make(chan error, 1)
+	go func() {
+		_, err := a.Signing(b.ctx, options)
+		first <- err
+	}()
+	<-asked
+	ctx, cancel := context.WithCancel(b.ctx)
+	second := make(chan error, 1)
+	go func() {
+		_, err := a.Signing(ctx, options)
+		second <- err
+	}()
+	cancel()
+	select {
+	case err := <-second:
+		wantFamily(t, err, verify.ErrInconclusive)
+	case <-time.After(10 * time.Second):
+		t.Error("it waits for the passphrase of another")
+	}
+	close(typed)
+	wantFamily(t, <-first, verify.ErrMisconfigured)
 }
 
 func TestSignWhatWasPushed(t *testing.T) {
