@@ -12,7 +12,7 @@ import (
 const maxText = 512
 
 // maxSubject bounds what an error is about, which is a reference or a path.
-const maxSubject = 4 << 10
+const maxSubject = 8 << 10
 
 // OneLine renders text that a registry may control: one line of bounded length
 // without control characters, which a terminal would obey.
