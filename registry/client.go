@@ -303,12 +303,15 @@ func (s *signatures) done(ctx context.Context, a Attached) {
 
 // normalize parses a reference as Docker's users write them.
 func normalize(ref string) (reference.Named, error) {
+	if len(ref) > limits.Reference {
+		return nil, limits.Exceeded("reference in bytes", limits.Reference)
+	}
 	if isOfAnotherKind(ref) {
 		return nil, errKind
 	}
 	named, err := reference.ParseNormalizedNamed(ref)
 	if err != nil {
-		return nil, err
+		return nil, fault.Printable(err) // which repeats the reference
 	}
 	return reference.TagNameOnly(named), nil
 }

@@ -24,9 +24,11 @@ import (
 // examples/image-verifier.
 //
 // The descriptor that containerd resolved is verified, and the name is not resolved
-// again. An image that is rejected is a judgement that is not OK. What could not be
-// checked, and what is misconfigured, is an error. With either, containerd does not
-// pull. The reason of a judgement is one line of printable text of at most 1 KiB.
+// again. A name that is not in full, such as foo/bar, is misconfigured: to containerd
+// it is at the host foo. An image that is rejected is a judgement that is not OK. What
+// could not be checked, and what is misconfigured, is an error. With either,
+// containerd does not pull. The reason of a judgement is one line of printable text
+// of at most 1 KiB.
 //
 // [WithSignedPlatform] is misconfigured: containerd pulls what it resolved and
 // nothing else.
@@ -55,6 +57,9 @@ type imageVerifier struct {
 
 // VerifyImage implements containerd's ImageVerifier.
 func (v imageVerifier) VerifyImage(ctx context.Context, name string, desc ocispec.Descriptor) (*imageverifier.Judgement, error) {
+	if _, err := parseFull(name); err != nil {
+		return nil, shortError{fault.New(verify.ErrMisconfigured, opVerify, name, "image", err)}
+	}
 	result, err := v.client.VerifyImage(ctx, verify.Image{Name: name, Target: desc}, v.verifier, v.options...)
 	switch {
 	case errors.Is(err, verify.ErrRejected):

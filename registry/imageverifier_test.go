@@ -19,6 +19,7 @@ import (
 	"github.com/cosignkit/cosignkit/registry"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
+	"github.com/cosignkit/cosignkit/verify/policyfile"
 )
 
 func (n *node) imageVerifier(verifier verify.Verifier, opts ...registry.VerifyOption) imageverifier.ImageVerifier {
@@ -114,6 +115,33 @@ func (v fixedVerifier) Verify(_ context.Context, image verify.Image, _ []verify.
 	result := v.result
 	result.Image = image
 	return &result, v.err
+}
+
+// TestImageVerifierGoesByTheHostOfContainerd: containerd resolves foo/bar at the host
+// foo, and what is said of docker.io must not let that through.
+func TestImageVerifierGoesByTheHostOfContainerd(t *testing.T) {
+	t.Parallel()
+	policy, err := policyfile.Parse([]byte("version: 1\nrules: [{scope: docker.io, insecureAcceptAnything: true}]\n"), "", policyfile.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	judge, err := newClient(t, registry.Config{}).ImageVerifier(policy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	desc := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromString("x"), Size: 1}
+	for _, name := range []string{"foo/bar:latest", "alpine:latest", "index.docker.io/library/alpine:latest", "docker.io/alpine:latest", "alpine@" + desc.Digest.String()} {
+		got, err := judge.VerifyImage(t.Context(), name, desc)
+		wantFamily(t, err, verify.ErrMisconfigured)
+		if got != nil {
+			t.Errorf("%s: judgement %+v", name, got)
+		}
+	}
+	for _, name := range []string{"docker.io/foo/bar:latest", "docker.io/library/alpine@" + desc.Digest.String()} {
+		if got, err := judge.VerifyImage(t.Context(), name, desc); err != nil || !got.OK {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+	}
 }
 
 func TestReasonsAreOneLineThatFits(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/internal/limits"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
 )
@@ -30,6 +31,23 @@ func (c *Client) VerifyingResolver(verifier verify.Verifier, opts ...VerifyOptio
 	return &verifyingResolver{plainResolver: plainResolver{client: c}, verifier: verifier, options: makeVerifyOptions(opts)}
 }
 
+// parseFull parses a reference that containerd has or will have resolved. It takes
+// one in short for another image: foo/bar is docker.io/foo/bar to Docker's users and
+// to the rules for images, and the repository bar at the host foo to containerd.
+func parseFull(ref string) (reference.Named, error) {
+	if len(ref) > limits.Reference {
+		return nil, limits.Exceeded("reference in bytes", limits.Reference)
+	}
+	name, err := reference.ParseNormalizedNamed(ref)
+	if err != nil {
+		return nil, fault.Printable(err)
+	}
+	if name.String() != ref {
+		return nil, fmt.Errorf("not in full, want %s", name)
+	}
+	return name, nil
+}
+
 type verifyingResolver struct {
 	plainResolver
 	verifier verify.Verifier
@@ -37,14 +55,11 @@ type verifyingResolver struct {
 }
 
 func (r *verifyingResolver) Resolve(ctx context.Context, ref string) (string, ocispec.Descriptor, error) {
-	name, err := reference.ParseNormalizedNamed(ref)
+	name, err := parseFull(ref)
 	switch {
 	case err != nil:
 	case reference.IsNameOnly(name):
 		err = errors.New("neither tag nor digest")
-	case name.String() != ref:
-		// The fetcher would take a short name for a host.
-		err = fmt.Errorf("not in full, want %s", name)
 	}
 	if err != nil {
 		return "", ocispec.Descriptor{}, fault.New(verify.ErrMisconfigured, opVerify, ref, "reference", err)

@@ -175,6 +175,10 @@ func (f storeFetcher) FetchReferrers(ctx context.Context, d digest.Digest, opts 
 	}
 	var found []ocispec.Descriptor
 	for _, referrer := range referrersIn(info.Labels) {
+		// A store on a disk does not ask.
+		if err := ctx.Err(); err != nil {
+			return found, err
+		}
 		if len(found) == limits.Candidates {
 			return found, limits.Exceeded("number of referrers", limits.Candidates)
 		}

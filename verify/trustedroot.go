@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -84,9 +85,14 @@ func newTrustedRoot(b []byte) (_ *TrustedRoot, err error) {
 	if len(b) > limits.TrustedRoot {
 		return nil, limits.Exceeded("trusted root in bytes", limits.TrustedRoot)
 	}
+	// The path may be one of a project, to a file that is none of its business: the
+	// parser's error repeats what it does not understand.
+	if text := bytes.TrimSpace(b); !json.Valid(text) || text[0] != '{' {
+		return nil, errors.New("it is no object in JSON")
+	}
 	material, err := root.NewTrustedRootFromJSON(b)
 	if err != nil {
-		return nil, err
+		return nil, fault.Printable(err)
 	}
 	return &TrustedRoot{material: material}, nil
 }

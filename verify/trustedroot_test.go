@@ -328,7 +328,7 @@ func TestLoadTrustedRoot(t *testing.T) {
 		filepath.Join(dir, "none"):  "no such file",
 		filepath.Join(dir, "empty"): "is empty",
 		filepath.Join(dir, "huge"):  "limit exceeded",
-		filepath.Join(dir, "junk"):  "unmarshal",
+		filepath.Join(dir, "junk"):  "no object in JSON",
 		os.DevNull:                  "is not a regular file",
 	} {
 		trusted, err := verify.LoadTrustedRoot(path)
@@ -340,6 +340,18 @@ func TestLoadTrustedRoot(t *testing.T) {
 	trusted := publicRoot(t)
 	if again, err := trusted.TrustedRoot(t.Context()); again != trusted || err != nil {
 		t.Errorf("gives %v, %v; want itself", again, err)
+	}
+}
+
+// TestATrustedRootThatIsNoneIsNotShown: the path may lead to a secret.
+func TestATrustedRootThatIsNoneIsNotShown(t *testing.T) {
+	t.Parallel()
+	for _, b := range []string{"s3cret", `"s3cret"`, `["s3cret"]`, "{s3cret", `{"mediaType": s3cret}`, "", " ", "\x1b[2J"} {
+		_, err := verify.ParseTrustedRoot([]byte(b))
+		wantFamily(t, err, verify.ErrMisconfigured)
+		if text := err.Error(); strings.Contains(text, "s3cret") || strings.Contains(text, "\x1b") {
+			t.Errorf("%q: %q", b, text)
+		}
 	}
 }
 

@@ -85,6 +85,8 @@ func Family(err error) error {
 // A cause that tells of the same operation on the same subject is returned as
 // it is, so that no message says everything twice.
 func New(kind error, op, subject, stage string, err error) *Error {
+	// It may be of somebody else's, such as a reference in a project.
+	subject = Line(subject, maxSubject)
 	if e, ok := err.(*Error); ok && e.Op == op && e.Subject == subject && stage == "" { //nolint:errorlint // this very error, not one in its chain
 		return e
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -121,6 +122,14 @@ func TestNewDoesNotSayEverythingTwice(t *testing.T) {
 		if got := err.Error(); got != want {
 			t.Errorf("text is %q, want %q", got, want)
 		}
+	}
+}
+
+func TestASubjectIsPrintableAndBounded(t *testing.T) {
+	t.Parallel()
+	err := fault.New(fault.ErrMisconfigured, "verify", "app\x1b]0;title\a\u202e\n"+strings.Repeat("a", 1<<20), "", nil)
+	if text := err.Error(); len(text) > 9000 || strings.ContainsAny(text, "\x1b\a\u202e\n") {
+		t.Errorf("%d bytes: %.100q", len(text), text)
 	}
 }
 

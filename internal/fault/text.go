@@ -11,6 +11,9 @@ import (
 // maxText bounds the text that somebody else wrote in one of our messages.
 const maxText = 512
 
+// maxSubject bounds what an error is about, which is a reference or a path.
+const maxSubject = 8 << 10
+
 // OneLine renders text that a registry may control: one line of bounded length
 // without control characters, which a terminal would obey.
 func OneLine(text string) string { return Line(text, maxText) }

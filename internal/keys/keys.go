@@ -52,7 +52,7 @@ func Read(ref string) ([]byte, error) {
 	if name, ok := strings.CutPrefix(ref, envScheme); ok {
 		return readEnv(name)
 	}
-	if strings.HasPrefix(ref, pkcs11Scheme) {
+	if isPKCS11(ref) {
 		return nil, errors.New("package signing/pkcs11 opens keys on PKCS #11 tokens; here want a path or env://NAME")
 	}
 	if scheme, _, ok := strings.Cut(ref, "://"); ok {
@@ -69,13 +69,28 @@ func Name(ref string) string {
 	if isKey(ref) {
 		return ""
 	}
-	if strings.HasPrefix(ref, pkcs11Scheme) {
+	if isPKCS11(ref) {
 		// The query may have the PIN (RFC 7512, section 2.4), and the path by mistake.
-		if ref, _, _ = strings.Cut(ref, "?"); strings.Contains(ref, "pin") {
+		if ref, _, _ = strings.Cut(ref, "?"); strings.Contains(strings.ToLower(ref), "pin") {
 			ref = pkcs11Scheme + "…"
+		}
+		return ref
+	}
+	if scheme, rest, ok := strings.Cut(ref, "://"); ok {
+		host, path, found := strings.Cut(rest, "/")
+		if at := strings.LastIndexByte(host, '@'); at >= 0 { // a password before it
+			ref = scheme + "://…" + host[at:]
+			if found {
+				ref += "/" + path
+			}
 		}
 	}
 	return ref
+}
+
+// isPKCS11 recognises the scheme as RFC 3986, section 3.1, has it: in whatever case.
+func isPKCS11(ref string) bool {
+	return len(ref) >= len(pkcs11Scheme) && strings.EqualFold(ref[:len(pkcs11Scheme)], pkcs11Scheme)
 }
 
 func isKey(ref string) bool {

@@ -165,9 +165,17 @@ func TestAKeyIsNoReference(t *testing.T) {
 	for ref, want := range map[string]string{
 		"pkcs11:token=t;object=k?pin-value=1234&module-path=/m.so": "pkcs11:token=t;object=k",
 		"pkcs11:token=t;object=k;pin-value=1234":                   "pkcs11:…",
+		"pkcs11:token=t;object=k;PIN-value=1234":                   "pkcs11:…",
+		"PKCS11:token=t;object=k?pin-value=1234":                   "PKCS11:token=t;object=k",
+		"https://user:1234@host.example/k@1":                       "https://…@host.example/k@1",
+		"https://user:1234@host.example":                           "https://…@host.example",
 	} {
-		if got := keys.Name(ref); got != want {
-			t.Errorf("a URI with a PIN is named %q, want %q", got, want)
+		got := keys.Name(ref)
+		if got != want {
+			t.Errorf("a URI with a secret is named %q, want %q", got, want)
+		}
+		if _, err := keys.Read(ref); err == nil || strings.Contains(err.Error(), "1234") {
+			t.Errorf("%s: error is %v", ref, err)
 		}
 	}
 	for _, ref := range []string{"", "cosign.key", "env://NAME", "kms://key", "dir with space/cosign.key"} {

@@ -13,6 +13,7 @@ import (
 	"github.com/distribution/reference"
 
 	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/internal/limits"
 	"github.com/cosignkit/cosignkit/keyless"
 	"github.com/cosignkit/cosignkit/registry"
 	"github.com/cosignkit/cosignkit/signing"
@@ -110,9 +111,12 @@ func (a *Adapter) Client(ref string) (*registry.Client, error) {
 
 // insecureHost returns the host of ref if its certificate is not to be checked.
 func (a *Adapter) insecureHost(ref string) (string, error) {
+	if len(ref) > limits.Reference {
+		return "", fault.New(verify.ErrMisconfigured, "parse reference", printable(ref), "", limits.Exceeded("reference in bytes", limits.Reference))
+	}
 	named, err := reference.ParseNormalizedNamed(ref)
 	if err != nil {
-		return "", fault.New(verify.ErrMisconfigured, "parse reference", printable(ref), "", fmt.Errorf("it is of no image in a registry: %w", err))
+		return "", fault.New(verify.ErrMisconfigured, "parse reference", printable(ref), "", fmt.Errorf("it is of no image in a registry: %w", fault.Printable(err)))
 	}
 	if !a.config.InsecureRegistry {
 		return "", nil

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	containerd "github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/images"
@@ -114,6 +115,46 @@ func TestTheKeyIsOpenedOnce(t *testing.T) {
 	if asked != 1 {
 		t.Errorf("the passphrase was asked for %d times", asked)
 	}
+}
+
+// Who waits for another's passphrase can be cancelled.
+func TestCancellingWhileTheKeyIsOpened(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	asked, typed := make(chan struct{}), make(chan struct{})
+	a, err := adapter.New(adapter.Config{
+		Environ: []string{"COSIGN_TLOG_UPLOAD=false"},
+		Passphrase: func(context.Context, string) ([]byte, error) {
+			close(asked)
+			<-typed
+			return []byte("wrong"), nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := adapter.SignOptions{Provider: "cosign", CosignKey: b.key}
+	first := make(chan error, 1)
+	go func() {
+		_, err := a.Signing(b.ctx, options)
+		first <- err
+	}()
+	<-asked
+	ctx, cancel := context.WithCancel(b.ctx)
+	second := make(chan error, 1)
+	go func() {
+		_, err := a.Signing(ctx, options)
+		second <- err
+	}()
+	cancel()
+	select {
+	case err := <-second:
+		wantFamily(t, err, verify.ErrInconclusive)
+	case <-time.After(10 * time.Second):
+		t.Error("it waits for the passphrase of another")
+	}
+	close(typed)
+	wantFamily(t, <-first, verify.ErrMisconfigured)
 }
 
 func TestSignWhatWasPushed(t *testing.T) {
@@ -269,6 +310,31 @@ func TestNone(t *testing.T) {
 	}
 }
 
+// Who says what must be signed, and not that it must be, believes that it is checked.
+func TestOptionsWithoutTheProviderAreRefused(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	a := b.adapter()
+	for name, o := range map[string]adapter.VerifyOptions{
+		"annotations":  {Annotations: map[string]string{"env": "prod"}},
+		"trusted root": {Provider: "none", TrustedRoot: "/root.json"},
+		"cosign-key":   {CosignKey: "cosign.pub"},
+	} {
+		_, err := a.Verification(b.ctx, o)
+		wantFamily(t, err, verify.ErrMisconfigured)
+		wantText(t, err, "without the provider cosign these do nothing: "+name)
+	}
+	for name, o := range map[string]adapter.SignOptions{
+		"annotations":      {Annotations: map[string]string{"env": ""}},
+		"trusted root":     {TrustedRoot: "/root.json"},
+		"signature format": {Provider: "none", Format: "both"},
+	} {
+		_, err := a.Signing(b.ctx, o)
+		wantFamily(t, err, verify.ErrMisconfigured)
+		wantText(t, err, "without the provider cosign these do nothing: "+name)
+	}
+}
+
 // What the tool has another provider for is left to it, key and all.
 func TestOtherProviders(t *testing.T) {
 	t.Parallel()
@@ -298,6 +364,13 @@ func TestWhatIsNoReferenceOfARegistryIsRefused(t *testing.T) {
 		}
 		err := v.CheckTarget(b.ctx, b.cd.Client, images.Image{Name: ref, Target: b.image("x")})
 		wantFamily(t, err, verify.ErrMisconfigured)
+	}
+	for _, ref := range []string{"app\x1b]0;title\aB", "host.example/UP\u202eER", strings.Repeat("a.", 1<<19) + "example/app"} {
+		_, err := v.Verify(b.ctx, ref)
+		wantFamily(t, err, verify.ErrMisconfigured)
+		if text := err.Error(); len(text) > 1000 || strings.ContainsAny(text, "\x1b\a\u202e") {
+			t.Errorf("%d bytes: %.200q", len(text), text)
+		}
 	}
 	_, err := v.Ensure(b.ctx, b.cd.Client, b.ref("app:v1"), "sometimes")
 	wantFamily(t, err, verify.ErrMisconfigured)

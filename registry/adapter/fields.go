@@ -112,8 +112,10 @@ func ParseFields(service string, extensions map[string]any, dir string) (Fields,
 			p.unknown(name)
 		default:
 			// A typo in the prefix would switch verification off.
-			if nearest, distance := nearestField(name); distance <= 2 {
+			if nearest, distance := nearestField(strings.ToLower(name)); distance <= 2 {
 				p.problem(name, "a name that is no field's", nearest)
+			} else if nearPrefix(name) {
+				p.unknown(name)
 			}
 		}
 	}
@@ -296,7 +298,7 @@ func (p *fieldParser) key(field, want string) string {
 func hasScheme(s string) bool {
 	scheme, _, ok := strings.Cut(s, ":")
 	// One letter is a drive of Windows.
-	return ok && len(scheme) > 1 && (strings.Contains(s, "://") || scheme == "pkcs11") && !strings.ContainsAny(scheme, `/\.`)
+	return ok && len(scheme) > 1 && (strings.Contains(s, "://") || strings.EqualFold(scheme, "pkcs11")) && !strings.ContainsAny(scheme, `/\.`)
 }
 
 // path returns the path of a file, in full where dir is.

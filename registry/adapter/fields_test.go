@@ -195,6 +195,14 @@ func TestParseFieldsRefuses(t *testing.T) {
 			map[string]any{"x-nerdclt-verify": "cosign"},
 			[]string{"x-nerdclt-verify: found a name that is no field's, want x-nerdctl-verify"},
 		},
+		"a prefix in another case": {
+			map[string]any{"x-NERDCTL-verify": "cosign"},
+			[]string{"x-NERDCTL-verify: found a name that is no field's, want x-nerdctl-verify"},
+		},
+		"a misspelt prefix and name": {
+			map[string]any{"x-nertdctl-veryfi": "cosign"},
+			[]string{"x-nertdctl-veryfi: found a name that is no field's, want x-nerdctl-verify"},
+		},
 		"an underscore": {
 			map[string]any{"x-nerdctl_verify": "cosign"},
 			[]string{"x-nerdctl_verify: found a name that is no field's, want x-nerdctl-verify"},

@@ -8,10 +8,15 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+
+	"github.com/cosignkit/cosignkit/internal/fault"
 )
 
 // logPrefix begins every message, so that people find the lines that they know.
 const logPrefix = "cosign: "
+
+// longestLine is as many bytes as a message has.
+const longestLine = 4 << 10
 
 // newLogger returns a logger that calls log with each message in one line.
 func newLogger(log func(slog.Level, string)) *slog.Logger {
@@ -38,12 +43,7 @@ func (h *lineHandler) Handle(_ context.Context, record slog.Record) error {
 		return true
 	})
 	// Messages may repeat what a registry said.
-	h.log(record.Level, logPrefix+strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
-			return ' '
-		}
-		return r
-	}, b.String()))
+	h.log(record.Level, logPrefix+fault.Line(b.String(), longestLine))
 	return nil
 }
 

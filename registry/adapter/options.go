@@ -110,7 +110,11 @@ func errUseless(set ...string) error {
 }
 
 func (o SignOptions) useless() error {
-	return errUseless("cosign-key", o.CosignKey)
+	return errUseless(
+		"cosign-key", o.CosignKey,
+		"signature format", o.Format,
+		"annotations", anyOf(o.Annotations),
+		"trusted root", o.TrustedRoot)
 }
 
 func (o VerifyOptions) useless() error {
@@ -119,5 +123,15 @@ func (o VerifyOptions) useless() error {
 		"cosign-certificate-identity", o.CosignCertificateIdentity,
 		"cosign-certificate-identity-regexp", o.CosignCertificateIdentityRegexp,
 		"cosign-certificate-oidc-issuer", o.CosignCertificateOidcIssuer,
-		"cosign-certificate-oidc-issuer-regexp", o.CosignCertificateOidcIssuerRegexp)
+		"cosign-certificate-oidc-issuer-regexp", o.CosignCertificateOidcIssuerRegexp,
+		"annotations", anyOf(o.Annotations),
+		"trusted root", o.TrustedRoot)
+}
+
+// anyOf is not empty if annotations are given.
+func anyOf(annotations map[string]string) string {
+	for name, value := range annotations {
+		return name + "=" + value
+	}
+	return ""
 }

@@ -263,7 +263,7 @@ func (f *formSigner) Preflight(ctx context.Context, request signing.Request) err
 type signerKey struct{ key, trustedRoot string }
 
 type signerOnce struct {
-	mu     sync.Mutex
+	turn   chan struct{} // has room for who opens it
 	signer signing.Signer
 }
 
@@ -294,12 +294,16 @@ func (a *Adapter) signer(ctx context.Context, o SignOptions) (signing.Signer, er
 	a.mu.Lock()
 	once := a.signers[signerKey{o.CosignKey, o.TrustedRoot}]
 	if once == nil {
-		once = &signerOnce{}
+		once = &signerOnce{turn: make(chan struct{}, 1)}
 		a.signers[signerKey{o.CosignKey, o.TrustedRoot}] = once
 	}
 	a.mu.Unlock()
-	once.mu.Lock() // held while a person types the passphrase, which is asked for once
-	defer once.mu.Unlock()
+	select {
+	case once.turn <- struct{}{}: // held while a person types the passphrase, which is asked for once
+		defer func() { <-once.turn }()
+	case <-ctx.Done():
+		return nil, fault.New(verify.ErrInconclusive, opSigning, "", "", fault.Ended(ctx))
+	}
 	if once.signer == nil {
 		if once.signer, err = r.signer(ctx, o, skipLog, skipSCT); err != nil {
 			once.signer = nil

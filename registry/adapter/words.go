@@ -77,6 +77,12 @@ func nearestField(name string) (nearest string, distance int) {
 	return nearest, distance
 }
 
+// nearPrefix reports whether name begins with FieldPrefix but for a typo.
+func nearPrefix(name string) bool {
+	parts := strings.SplitN(strings.ToLower(name), "-", 3)
+	return len(parts) == 3 && len(parts[1]) < 2*len(FieldPrefix) && edits(parts[0]+"-"+parts[1]+"-", FieldPrefix) <= 2
+}
+
 // edits is the Levenshtein distance of two strings, in bytes.
 func edits(a, b string) int {
 	row := make([]int, len(b)+1)

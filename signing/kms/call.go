@@ -99,7 +99,12 @@ func statusOf(err error) int {
 		if v.Kind() != reflect.Struct {
 			continue
 		}
-		if code := v.FieldByName("StatusCode"); code.IsValid() && code.CanInt() {
+		field, ok := v.Type().FieldByName("StatusCode")
+		if !ok {
+			continue
+		}
+		// It may be promoted from a pointer that is nil.
+		if code, err := v.FieldByIndexErr(field.Index); err == nil && code.CanInt() {
 			return int(code.Int())
 		}
 	}

@@ -141,6 +141,11 @@ func awsCode(code string) error      { return fmt.Errorf("signing: %w", awsError
 func httpStatus(code int) error      { return fmt.Errorf("signing: %w", &httpError{code}) }
 func grpcCode(code codes.Code) error { return fmt.Errorf("signing: %w", status.Error(code, "no")) }
 
+// promotedError has the field StatusCode of what it embeds, which is nil.
+type promotedError struct{ *http.Response }
+
+func (promotedError) Error() string { return "no response" }
+
 func TestFamilies(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ err, want error }{
@@ -158,6 +163,7 @@ func TestFamilies(t *testing.T) {
 		"HTTP: an error by value": {valueError{http.StatusNotFound}, verify.ErrMisconfigured},
 		"no status at all":        {errors.New("connection refused"), verify.ErrInconclusive},
 		"a status of text":        {&oddError{"404"}, verify.ErrInconclusive},
+		"a status that is nil":    {fmt.Errorf("signing: %w", promotedError{}), verify.ErrInconclusive},
 		"a deadline":              {fmt.Errorf("post: %w", context.DeadlineExceeded), verify.ErrInconclusive},
 	} {
 		t.Run(name, func(t *testing.T) {

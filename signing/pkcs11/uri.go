@@ -35,7 +35,7 @@ func describe(s string) string {
 		return "" // whatever it is
 	}
 	path, _, _ := strings.Cut(s, "?")
-	if strings.Contains(path, "pin") || strings.ContainsFunc(path, unicode.IsControl) {
+	if strings.Contains(strings.ToLower(path), "pin") || strings.ContainsFunc(path, unicode.IsControl) {
 		return scheme + "…"
 	}
 	return path

@@ -97,6 +97,7 @@ func TestWhatIsShownOfAURI(t *testing.T) {
 		"pkcs11:token=a;object=b?pin-value=s3cret": "pkcs11:token=a;object=b",
 		"pkcs11:token=a;object=b":                  "pkcs11:token=a;object=b",
 		"pkcs11:token=a;pinfile=s3cret":            "pkcs11:…",
+		"pkcs11:token=a;PIN-value=s3cret":          "pkcs11:…",
 		"pkcs11:token=\x1b[2Ja;object=b":           "pkcs11:…",
 		"s3cret":                                   "",
 	} {

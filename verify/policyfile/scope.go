@@ -106,6 +106,12 @@ func checkWildcard(scope string) error {
 func scopesOf(named reference.Named) []string {
 	host := strings.ToLower(reference.Domain(named))
 	name := host + "/" + reference.Path(named)
+	if host == "docker.io" || host == "index.docker.io" {
+		// Written in capital letters, it was not completed.
+		if full, err := reference.ParseNormalizedNamed(name); err == nil {
+			host, name = reference.Domain(full), full.Name()
+		}
+	}
 	var scopes []string
 	if suffix := suffixOf(named); suffix != "" {
 		scopes = append(scopes, name+suffix)

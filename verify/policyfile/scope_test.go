@@ -103,6 +103,8 @@ func TestScopesThatApply(t *testing.T) {
 		"a digest":                      {[]string{"registry.example/app@" + someDigest, "registry.example/app"}, "registry.example/app@" + someDigest, "registry.example/app@" + someDigest + " registry.example/app "},
 		"a digest with a tag":           {[]string{"registry.example/app@" + someDigest, "registry.example/app"}, "registry.example/app:v1@" + someDigest, "registry.example/app@" + someDigest + " registry.example/app "},
 		"capital letters in a host":     {[]string{"registry.example"}, "REGISTRY.Example/app", "registry.example "},
+		"capital letters of Docker's":   {[]string{"docker.io/library", "*.docker.io"}, "DOCKER.IO/alpine:v1", "docker.io/library "},
+		"capital letters, Docker's old": {[]string{"docker.io/team", "*.docker.io"}, "Index.Docker.io/team/app", "docker.io/team "},
 		"capital letters, no dot":       {[]string{"docker.io/registry"}, "REGISTRY/app", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
