@@ -116,7 +116,7 @@ func strayed(v reflect.Value, path []string, found *problems) {
 		_, isService := v.Interface().(types.ServiceConfig)
 		for i := range v.NumField() {
 			field := v.Type().Field(i)
-			if !field.IsExported() || isService && field.Name == "Extensions" || field.Name == "Environment" && len(path) == 0 {
+			if !field.IsExported() || isService && field.Name == "Extensions" || len(path) == 0 && slices.Contains(notInFile, field.Name) {
 				continue
 			}
 			inside := path
@@ -129,6 +129,10 @@ func strayed(v reflect.Value, path []string, found *problems) {
 		}
 	}
 }
+
+// notInFile are the fields of a project that are what nobody wrote, and what is
+// not enabled.
+var notInFile = []string{"Environment", "DisabledServices", "DisabledJobs"}
 
 var fieldName = regexp.MustCompile(regexp.QuoteMeta(prefix) + `[a-z-]+`)
 

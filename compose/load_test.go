@@ -102,7 +102,7 @@ services:
 			want:  map[string]string{"a": "registry.example/a:v1", "b": "registry.example/a:v1 good.pub"},
 		},
 		"a profile that is not enabled": {
-			files: map[string]string{"1.yaml": svc + "  b:\n    image: registry.example/b:v1\n    profiles: [debug]\n    x-nerdctl-verify: 7"},
+			files: map[string]string{"1.yaml": svc + "  b:\n    image: registry.example/b:v1\n    profiles: [debug]\n    x-nerdctl-verify: 7\n    labels: {x-nerdctl-verify: cosign}"},
 			want:  map[string]string{"a": "registry.example/a:v1"},
 		},
 		"a profile that is enabled": {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/compose-spec/compose-go/v2/types"
 	containerd "github.com/containerd/containerd/v2/client"
@@ -118,7 +119,7 @@ func (p *Plan) pulls(verified *Result) ([]*transfer, error) {
 		if o.Target.Digest != "" {
 			t.image.Target = o.Target
 		}
-		if o.Verification != nil {
+		if o.Verification != nil && !slices.Contains(t.image.Verifications, o.Verification) {
 			t.image.Verifications = append(t.image.Verifications, o.Verification)
 		}
 	}

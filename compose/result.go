@@ -181,6 +181,7 @@ func (r *Result) Override() ([]byte, error) {
 	}
 	root := mapping{}
 	root.add("services", services.node())
+	escape(root.node())
 	var b bytes.Buffer
 	encoder := yaml.NewEncoder(&b)
 	encoder.SetIndent(2)
@@ -208,6 +209,18 @@ func (m *mapping) encode(key string, value any) error {
 	}
 	m.add(key, n)
 	return nil
+}
+
+// escape keeps compose-go from interpolating again what it interpolated before.
+func escape(n *yaml.Node) {
+	if n.Kind == yaml.ScalarNode {
+		n.Value = strings.ReplaceAll(n.Value, "$", "$$")
+	}
+	for i, inside := range n.Content {
+		if n.Kind != yaml.MappingNode || i%2 == 1 { // keys are left as they are
+			escape(inside)
+		}
+	}
 }
 
 func (m *mapping) last() *yaml.Node { return m.content[len(m.content)-1] }

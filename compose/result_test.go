@@ -4,6 +4,7 @@
 package compose_test
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 
@@ -125,6 +126,41 @@ func TestAnImageOfAHookOrAMountCanRefuseTheService(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		})
+	}
+}
+
+// TestTheOverrideIsNotInterpolatedAgain: a hook would run something else, and an
+// image would be mounted beside the one that was verified.
+func TestTheOverrideIsNotInterpolatedAgain(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.push("web:v1", "web", "good")
+	s.push("data:v1", "data", "good")
+	result, err := s.plan(s.load("services:\n  web:\n    image: $R/web:v1"+good+`
+    pre_start:
+      - command: [sh, -c, 'echo $$HOME $${X}']
+        environment: {$$A: $$B}
+    volumes:
+      - {type: image, source: "$R/data:v1", target: /d$$ata}
+`), compose.Config{}).Verify(s.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	override, err := result.Override()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := loadProject(s.ctx, s.dir, []string{s.dir + "/compose.yaml", s.write("pinned.yaml", string(override))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pinned, err := result.Project()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, want := again.Services["web"], pinned.Services["web"]
+	if !reflect.DeepEqual(got.PreStart, want.PreStart) || !reflect.DeepEqual(got.Volumes, want.Volumes) {
+		t.Errorf("got %+v\n%+v\nwant %+v\n%+v", got.PreStart, got.Volumes, want.PreStart, want.Volumes)
 	}
 }
 

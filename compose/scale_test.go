@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"github.com/cosignkit/cosignkit/compose"
 	"github.com/cosignkit/cosignkit/registry/adapter"
 )
@@ -77,7 +79,12 @@ func TestAHundredServices(t *testing.T) {
 		if e.State == compose.Verified {
 			passed.Add(1)
 		}
-	}}).Pull(s.ctx, s.puller())
+	}}).Pull(s.ctx, func(ctx context.Context, image compose.Image) (ocispec.Descriptor, error) {
+		if len(image.Verifications) != 3 || len(image.Services) != 10 {
+			t.Errorf("%d verifications of %d services by three policies", len(image.Verifications), len(image.Services))
+		}
+		return s.puller()(ctx, image)
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/internal/files"
 	"github.com/cosignkit/cosignkit/internal/limits"
 )
 
@@ -151,12 +152,12 @@ func (s *sources) read(file string) []*yaml.Node {
 		return documents
 	}
 	s.parsed[file] = nil
-	info, err := os.Stat(file)
-	if err != nil || !info.Mode().IsRegular() || info.Size() > limits.ComposeFile {
+	// Those of /proc and /sys have no size, and some of them block whoever reads.
+	if info, err := os.Stat(file); err != nil || info.Size() == 0 {
 		return nil
 	}
-	content, err := os.ReadFile(file)
-	if err != nil || len(content) > limits.ComposeFile {
+	content, err := files.Read(file, limits.ComposeFile, "Compose file")
+	if err != nil {
 		return nil
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(content))

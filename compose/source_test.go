@@ -77,7 +77,8 @@ func TestFilesThatAreMadeToBeSearchedForEver(t *testing.T) {
 			}
 			return files
 		},
-		"standard input": func(string) []string { return []string{"-"} },
+		"a file without an end": func(string) []string { return []string{"/proc/kmsg"} },
+		"standard input":        func(string) []string { return []string{"-"} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -76,6 +76,8 @@ func (c *composeCommand) arguments(args []string) error {
 		return fmt.Errorf("%s: a command after -- is for run", c.command)
 	case c.verify && c.command != "config":
 		return fmt.Errorf("%s: --verify is for config; %[1]s does what the fields of the services say", c.command)
+	case c.requireVerified && (c.command == "push" || c.command == "down" || c.command == "config" && !c.verify):
+		return fmt.Errorf("%s: --require-verified is for pull, up, run and config --verify", c.command)
 	}
 	return nil
 }

@@ -59,6 +59,11 @@ func (c *composeCommand) check(project *types.Project, plan *compose.Plan) error
 		if mode := service.NetworkMode; mode != "" && mode != "host" && mode != "none" {
 			refused = append(refused, fmt.Sprintf("service %s: network_mode %s", s.Name, mode))
 		}
+		for _, on := range slices.Sorted(maps.Keys(service.DependsOn)) {
+			if condition := service.DependsOn[on].Condition; condition != types.ServiceConditionStarted {
+				refused = append(refused, fmt.Sprintf("service %s: depends_on %s", s.Name, condition))
+			}
+		}
 	}
 	if len(refused) > 0 {
 		return misconfigured(c.command, project.Name, fmt.Errorf(
@@ -132,9 +137,13 @@ func (c *composeCommand) pullMissing(a *app, cd *containerd.Client, project *typ
 	return func(ctx context.Context, image compose.Image) (ocispec.Descriptor, error) {
 		always := slices.ContainsFunc(image.Services, func(name string) bool { return services[name].PullPolicy == types.PullPolicyAlways })
 		if image.Target.Digest == "" && !always {
-			record, err := cd.ImageService().Get(ctx, image.Ref)
+			name, err := parseReference(image.Ref)
+			if err != nil {
+				return ocispec.Descriptor{}, err
+			}
+			target, err := local(ctx, cd, nil, name, nil)
 			if err == nil || !errdefs.IsNotFound(err) {
-				return record.Target, err
+				return target, err
 			}
 			if never := func(name string) bool { return services[name].PullPolicy == types.PullPolicyNever }; slices.ContainsFunc(image.Services, never) {
 				return ocispec.Descriptor{}, misconfigured("pull", image.Ref, errors.New("not in the image store, and pull_policy is never"))
@@ -155,13 +164,22 @@ func startService(ctx context.Context, cd *containerd.Client, project string, se
 	if err != nil {
 		return err
 	}
+	kept := false
 	for _, container := range there {
-		if kept, err := runs(ctx, container, labels); err != nil || kept {
-			return err
+		if !kept {
+			if kept, err = runs(ctx, container, labels); err != nil {
+				return err
+			}
+			if kept {
+				continue
+			}
 		}
 		if err := remove(ctx, container); err != nil {
 			return err
 		}
+	}
+	if kept {
+		return nil
 	}
 	container, err := newContainer(ctx, cd, service.Image, target, service.Command, labels, serviceSpec(service)...)
 	if err != nil {

@@ -108,7 +108,7 @@ func ParseFields(service string, extensions map[string]any, dir string) (Fields,
 		switch {
 		case slices.Contains(fieldNames, name):
 			p.values[name] = value
-		case strings.HasPrefix(name, FieldPrefix):
+		case strings.HasPrefix(strings.ToLower(name), FieldPrefix):
 			p.unknown(name)
 		default:
 			// A typo in the prefix would switch verification off.
@@ -143,7 +143,7 @@ func (p *fieldParser) problem(field, found, want string) {
 func (p *fieldParser) unknown(name string) {
 	want := "one of " + strings.Join(fieldNames, ", ")
 	// A third of its length is as much as a typo changes.
-	if nearest, distance := nearestField(name); distance <= (len(name)-len(FieldPrefix))/3+1 {
+	if nearest, distance := nearestField(strings.ToLower(name)); distance <= (len(name)-len(FieldPrefix))/3+1 {
 		want = nearest
 	}
 	p.problem(name, "a name that is no field's", want)

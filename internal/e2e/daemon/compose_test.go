@@ -376,8 +376,9 @@ func TestComposeRefusesWhatMinictlCannotRun(t *testing.T) {
 		"user":       "user: nobody",
 		"networks":   "networks: [other]",
 		"pre_start":  "pre_start: [{command: [check]}]",
+		"depends_on": "depends_on: {db: {condition: service_healthy}}",
 	} {
-		content = "name: refused\nservices:\n  web:\n    image: registry.invalid/web\n    " + content + "\nnetworks: {other: {}}\n"
+		content = "name: refused\nservices:\n  web:\n    image: registry.invalid/web\n    " + content + "\n  db:\n    image: registry.invalid/db\nnetworks: {other: {}}\n"
 		p := newProject(t, n, newRegistry(t), content)
 		for _, command := range []string{"up", "run"} {
 			if o := p.ends(2, command, "web"); !strings.Contains(o.stderr, "minictl is an example") || !strings.Contains(o.stderr, "not service web: "+element) {
