@@ -256,10 +256,3 @@ func endsFor(err error, reasons []string) bool {
 		return reason != allowed && strings.Contains(said, reason)
 	})
 }
-
-func (g *guarded) check(err error) {
-	g.t.Helper()
-	if err != nil {
-		g.t.Error(err)
-	}
-}
