@@ -10,8 +10,11 @@ import (
 	"fmt"
 
 	containerd "github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/images"
+	"github.com/containerd/containerd/v2/core/images/converter"
 	"github.com/containerd/containerd/v2/core/remotes"
 	"github.com/containerd/containerd/v2/core/remotes/docker"
+	"github.com/containerd/platforms"
 
 	"github.com/cosignkit/cosignkit/examples/nerdctl/referenceutil"
 	"github.com/cosignkit/cosignkit/examples/nerdctl/signutil"
@@ -46,8 +49,15 @@ func pushSingle(ctx context.Context, client *containerd.Client, rawRef string, o
 		}
 		return errors.New("this is no nerdctl: it has no IPFS")
 	}
-	// Here nerdctl converts the image to its reduced-platform form.
 	pushRef := parsedReference.String()
+	if !options.AllPlatforms {
+		pushRef += "-tmp-reduced-platform"
+		reduced, err := converter.Convert(ctx, client, pushRef, parsedReference.String(), converter.WithPlatform(platforms.DefaultStrict()))
+		if err != nil {
+			return err
+		}
+		defer func() { _ = client.ImageService().Delete(ctx, reduced.Name, images.SynchronousDelete()) }()
+	}
 	if !options.AllowNondistributableArtifacts || options.Signing.Enabled() {
 		err = pushImageWithLocal(ctx, client, parsedReference, pushRef, options)
 	} else {

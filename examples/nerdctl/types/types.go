@@ -22,6 +22,7 @@ type ImagePushOptions struct {
 	GOptions                       GlobalCommandOptions
 	SignOptions                    ImageSignOptions
 	AllTags                        []string // nerdctl has a bool, and lists the tags itself
+	AllPlatforms                   bool
 	AllowNondistributableArtifacts bool
 	Signing                        *adapter.Signing // set by push
 }

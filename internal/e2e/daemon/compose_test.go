@@ -6,6 +6,7 @@
 package daemon_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"os"
@@ -425,18 +426,36 @@ services:
 	p.ends(0, "down")
 }
 
-// TestComposeDownDoesNotValidate: a typo must not keep a project running.
-func TestComposeDownDoesNotValidate(t *testing.T) {
+// TestComposeFieldsAreReadStrictly by what starts a project, and by nothing that
+// stops it: a typo must not keep it running.
+func TestComposeFieldsAreReadStrictly(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, current)
 	p := newProject(t, n, newRegistry(t), "name: typo\nservices:\n  web:\n    image: ${REGISTRY}/web:v1\n    entrypoint: [/bin/busybox, sleep, '1000']\n")
 	p.place("web", "web", nil)
-	p.ends(0, "up")
-	p.file("typo.yaml", "services:\n  web:\n    x-nerdctl-verfy: cosign\n")
-	p.ends(2, "up")
-	p.ends(0, "config")
-	p.ends(0, "down")
-	if got := p.running("typo"); len(got) != 0 {
-		t.Errorf("running: %v", got)
+	right := p.files
+	for name, wrong := range wrongFields {
+		t.Run(name, func(t *testing.T) {
+			p := *p
+			p.node, p.files = p.on(t), right
+			p.ends(0, "up")
+			p.registry.asked()
+			file, err := json.Marshal(map[string]any{"services": map[string]any{"web": wrong.fields}})
+			p.check(err)
+			p.file("wrong.yaml", strings.ReplaceAll(string(file), `""`, `"${UNSET}"`))
+			for _, command := range []string{"pull", "up", "run"} {
+				if o := p.ends(2, command, "web"); !containsAll(o.stderr, wrong.want) {
+					t.Errorf("%s: %s, want %q", command, o.stderr, wrong.want)
+				}
+			}
+			if asked := p.registry.asked(); len(asked) > 0 {
+				t.Errorf("asked the registry: %v", asked)
+			}
+			p.ends(0, "config")
+			p.ends(0, "down")
+			if got := p.running("typo"); len(got) != 0 {
+				t.Errorf("running: %v", got)
+			}
+		})
 	}
 }

@@ -15,7 +15,8 @@ const cniPlugins = "/usr/lib/cni"
 // configV3 is for containerd 2. Everything that has a path by default, outside
 // of root and state, is given another one, or is off. Settings of the plugin for
 // Kubernetes stay as they are where they can: some of them make it pull by
-// itself, past the transfer service and with it past the image verifiers.
+// itself, past the transfer service and with it past the image verifiers. Image
+// verifiers get longer than by default: fifty at once may have one core.
 const configV3 = `version = 3
 root = "%[1]s/root"
 state = "%[1]s/state"
@@ -31,7 +32,7 @@ disable = true
 socket_dir = "%[1]s/s"
 [plugins."io.containerd.image-verifier.v1.bindir"]
 bin_dir = "%[1]s/verifiers"
-per_verifier_timeout = "10s"
+per_verifier_timeout = "60s"
 [plugins."io.containerd.cri.v1.images".registry]
 config_path = "%[1]s/certs.d"
 [plugins."io.containerd.cri.v1.images".pinned_images]

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -49,7 +50,7 @@ func newGuarded(t *testing.T) *guarded {
 	g.forget(g.evilRef)
 	config := filepath.Join(g.dir, "config.yaml")
 	g.policy = filepath.Join(g.dir, "policy.yaml")
-	g.write(config, "policy: policy.yaml\n")
+	g.write(config, "policy: policy.yaml\ntimeout: 50s\n")
 	g.write(g.policy, g.want("cosign.pub"))
 	g.installVerifier(fmt.Sprintf(`exec %s -config %s "$@"`, imageVerifier, config))
 	return g
@@ -149,38 +150,54 @@ func TestImageVerifier(t *testing.T) {
 	})
 }
 
-// TestImageVerifierUnderLoad pulls fifty times at once while the policy is
-// replaced, by one that is broken, and by one that wants another key.
+// TestImageVerifierUnderLoad pulls fifty times at once in each state that the
+// policy and the registry can be in, and while the policy goes through these.
 func TestImageVerifierUnderLoad(t *testing.T) {
 	t.Parallel()
 	g := newGuarded(t)
-	policies := []string{g.want("cosign.pub"), "version: 1\nrules: nonsense\n", g.want("other.pub")}
-	var replacing sync.Mutex
-	replace := func(i int) {
-		replacing.Lock()
-		defer replacing.Unlock()
-		g.write(g.policy, policies[i%len(policies)])
+	good := func() { g.write(g.policy, g.want("cosign.pub")) }
+	broken := func() { g.write(g.policy, "version: 1\nrules: nonsense\n") }
+	other := func() { g.write(g.policy, g.want("other.pub")) }
+	missing := func() { g.check(os.Remove(g.policy)) }
+	unreadable := func() { g.check(os.Mkdir(g.policy, 0o700)) } // also for root, whom no mode binds
+
+	refused := func(reason string) func(*testing.T) {
+		return func(t *testing.T) { g.rush(t, nil, []string{reason}, []string{reason}) }
 	}
-	const pulls = 50
-	var pulling sync.WaitGroup
-	for i := range pulls {
-		pulling.Go(func() {
-			replace(i)
-			way := ways[i/2%len(ways)]
-			ref := g.ref
-			if i%2 == 1 {
-				ref = g.evilRef
-			}
-			err := way.pull(g.node, ref)
-			if err == nil && ref == g.evilRef {
-				t.Errorf("%s: an unsigned image was pulled", way.name)
-			}
-			if err != nil && !strings.Contains(err.Error(), "verifier rejected image") {
-				t.Errorf("%s: %v, want a reason of the verifier", way.name, err)
-			}
-		})
-	}
-	pulling.Wait()
+	good()
+	t.Run("policy good", func(t *testing.T) { g.rush(t, nil, []string{allowed}, []string{"no signatures found"}) })
+	broken()
+	t.Run("policy broken", refused("policy.yaml:2: rules"))
+	missing()
+	t.Run("policy missing", refused("policy.yaml: no such file"))
+	unreadable()
+	t.Run("policy unreadable", refused("policy.yaml: is a directory"))
+	missing()
+	t.Run("policy replaced", func(t *testing.T) {
+		states := []func(){good, broken, other, missing, unreadable, missing}
+		var replacing sync.Mutex
+		replace := func() {
+			replacing.Lock()
+			defer replacing.Unlock()
+			states[0]()
+			states = append(states[1:], states[0])
+		}
+		reasons := []string{"policy.yaml:2: rules", "policy.yaml: no such file", "policy.yaml: is a directory"}
+		g.rush(t, replace, append(reasons, allowed, "does not verify with the key"), append(reasons, "no signatures found"))
+	})
+	g.check(os.RemoveAll(g.policy)) // whatever came last
+	good()
+	g.registry.intercept(func(r *http.Request) {
+		if asksForSignatures(r) {
+			panic(http.ErrAbortHandler)
+		}
+	})
+	t.Run("registry fails for signatures", refused("could not be checked"))
+	g.registry.intercept(nil)
+	g.allowed(t, g.ref, g.good)
+	g.registry.close()
+	t.Run("registry down", refused("connection refused"))
+
 	for _, way := range ways {
 		images, err := g.client.ImageService().List(namespaces.WithNamespace(t.Context(), way.namespace))
 		if err != nil {
@@ -192,6 +209,50 @@ func TestImageVerifierUnderLoad(t *testing.T) {
 			}
 		}
 	}
-	g.write(g.policy, policies[0])
-	g.allowed(t, g.ref, g.good)
+}
+
+// allowed is the reason that nothing was refused for.
+const allowed = ""
+
+// rush pulls fifty images at once, every other of them signed, by tags that
+// nothing else has. Each pull ends for one of the reasons, which it says in one
+// line; and has recorded what is signed, or nothing. during comes before each.
+func (g *guarded) rush(t *testing.T, during func(), signed, unsigned []string) {
+	t.Helper()
+	var pulling sync.WaitGroup
+	for i := range 50 {
+		way, target, reasons := ways[i/2%len(ways)], g.good, signed
+		if i%2 == 1 {
+			target, reasons = g.evil, unsigned
+		}
+		ref := fmt.Sprintf("%s/app:%s-%d", g.registry.address, strings.ReplaceAll(filepath.Base(t.Name()), "_", "-"), i)
+		g.registry.tag(t, ref, target)
+		pulling.Go(func() {
+			if during != nil {
+				during()
+			}
+			err := way.pull(g.node, ref)
+			if !endsFor(err, reasons) {
+				t.Errorf("%s: %v, want one line with one of %q", way.name, err, reasons)
+			}
+			image, missing := g.client.ImageService().Get(namespaces.WithNamespace(t.Context(), way.namespace), ref)
+			switch {
+			case err == nil && (missing != nil || image.Target.Digest != g.good.Digest):
+				t.Errorf("%s: %s is recorded as %s, %v", way.name, ref, image.Target.Digest, missing)
+			case err != nil && !errdefs.IsNotFound(missing):
+				t.Errorf("%s: refused, and recorded: %v, %v", way.name, image, missing)
+			}
+		})
+	}
+	pulling.Wait()
+}
+
+func endsFor(err error, reasons []string) bool {
+	if err == nil {
+		return slices.Contains(reasons, allowed)
+	}
+	said := strings.TrimSpace(err.Error())
+	return !strings.Contains(said, "\n") && slices.ContainsFunc(reasons, func(reason string) bool {
+		return reason != allowed && strings.Contains(said, reason)
+	})
 }

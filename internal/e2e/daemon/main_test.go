@@ -81,6 +81,9 @@ func run(m *testing.M) (code int, err error) {
 			return 0, err
 		}
 	}
+	if err := setNerdctlEnvironment(filepath.Join(scratch, "docker")); err != nil {
+		return 0, err
+	}
 	return m.Run(), nil
 }
 

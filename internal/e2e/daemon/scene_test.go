@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/cosignkit/cosignkit/internal/e2e/daemon"
 )
 
 // scene is a node, and a registry in which the image that a tag stands for is
@@ -26,7 +28,12 @@ type scene struct {
 
 func newScene(t *testing.T, form string) *scene {
 	t.Helper()
-	s := &scene{node: newNode(t, current), registry: newRegistry(t)}
+	return newSceneOn(t, current, form)
+}
+
+func newSceneOn(t *testing.T, p daemon.Programs, form string) *scene {
+	t.Helper()
+	s := &scene{node: newNode(t, p), registry: newRegistry(t)}
 	repository := s.registry.address + "/app"
 	s.ref = repository + ":v1"
 	s.good = s.place(s.ref, "good", signed(form))

@@ -8,6 +8,7 @@ package daemon_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -73,10 +74,11 @@ func (n *node) ctrPull(ref string) error {
 	if o.code == 0 {
 		return nil
 	}
-	return &pullError{o.stderr}
+	said := slices.DeleteFunc(strings.Split(o.stderr, "\n"), func(line string) bool { return strings.HasPrefix(line, "time=") })
+	return &pullError{strings.Join(said, "\n")}
 }
 
-// pullError is what ctr said.
+// pullError is what ctr said, without what it logs about the machine.
 type pullError struct{ said string }
 
 func (e *pullError) Error() string { return e.said }
