@@ -5,7 +5,6 @@ package compose
 
 import (
 	"bytes"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -152,10 +151,6 @@ func (s *sources) read(file string) []*yaml.Node {
 		return documents
 	}
 	s.parsed[file] = nil
-	// Those of /proc and /sys have no size, and some of them block whoever reads.
-	if info, err := os.Stat(file); err != nil || info.Size() == 0 {
-		return nil
-	}
 	content, err := files.Read(file, limits.ComposeFile, "Compose file")
 	if err != nil {
 		return nil

@@ -29,6 +29,11 @@ func Read(path string, limit int64, what string) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, errors.New("is not a regular file")
 	}
+	// Files of the kernel's, such as /proc/kmsg, say so too, and may block as a pipe
+	// does.
+	if info.Size() == 0 {
+		return nil, errors.New("is empty")
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, cause(err)
@@ -38,7 +43,7 @@ func Read(path string, limit int64, what string) ([]byte, error) {
 	if err != nil {
 		return nil, cause(err)
 	}
-	if len(b) == 0 {
+	if len(b) == 0 { // since it was looked at
 		return nil, errors.New("is empty")
 	}
 	return b, nil
