@@ -65,7 +65,7 @@ services:
 		fmt.Println(problem)
 	}
 	// Output:
-	// compose.yaml:8: service db: x-nerdctl-verfy: found a name that is no field's; expected x-nerdctl-verify
+	// compose.yaml:8: service db: x-nerdctl-verfy: found an unknown field; expected x-nerdctl-verify
 	// compose.yaml:5: service web: x-nerdctl-verify: found the boolean true; expected cosign, notation or none, as a string
 }
 

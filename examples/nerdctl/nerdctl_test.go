@@ -372,7 +372,7 @@ func TestComposeFields(t *testing.T) {
 		want   string // of the commands that verify, which the others do not give
 	}{
 		"a wrong type":               {map[string]any{"x-nerdctl-verify": 1}, "service web: x-nerdctl-verify: found the number 1, want cosign"},
-		"a misspelt name":            {map[string]any{"x-nerdctl-verfy": "cosign"}, "service web: x-nerdctl-verfy: found a name that is no field's, want x-nerdctl-verify"},
+		"a misspelt name":            {map[string]any{"x-nerdctl-verfy": "cosign"}, "service web: x-nerdctl-verfy: found an unknown field, want x-nerdctl-verify"},
 		"a key without its provider": {map[string]any{"x-nerdctl-cosign-public-key": "cosign.pub"}, "service web: x-nerdctl-cosign-public-key: found it without its provider"},
 		"an empty value":             {map[string]any{"x-nerdctl-verify": ""}, "service web: x-nerdctl-verify: found an empty value"},
 		"a missing file":             {map[string]any{"x-nerdctl-verify": "cosign", "x-nerdctl-cosign-public-key": "no.pub"}, "service web: x-nerdctl-cosign-public-key: found"},

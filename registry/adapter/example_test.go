@@ -88,7 +88,7 @@ func ExampleParseFields() {
 	// Output:
 	// service web: x-nerdctl-cosign-public-key: found it without its provider, want also x-nerdctl-verify: cosign
 	// service web: x-nerdctl-sign: found the boolean true, want cosign, notation or none, as a string
-	// service web: x-nerdctl-verfy: found a name that is no field's, want x-nerdctl-verify
+	// service web: x-nerdctl-verfy: found an unknown field, want x-nerdctl-verify
 }
 
 func ExampleFields_VerifyFlags() {

@@ -88,7 +88,7 @@ func (e FieldErrors) Error() string {
 // ParseFields reads the fields under [FieldPrefix] among the extension fields of
 // a Compose service, as compose-go has them after interpolation. Every problem of
 // every field is in the error, which is misconfigured and has [FieldErrors]: a
-// wrong type, a name that is no field's, with the nearest that is, a field
+// wrong type, an unknown field, with the nearest that is known, a field
 // without its provider, a provider without what it needs, fields that exclude
 // each other, an empty value. So is a name outside of the prefix that is one of a
 // field but for a typo. Relative paths are resolved against dir, and references
@@ -113,7 +113,7 @@ func ParseFields(service string, extensions map[string]any, dir string) (Fields,
 		default:
 			// A typo in the prefix would switch verification off.
 			if nearest, distance := nearestField(strings.ToLower(name)); distance <= 2 {
-				p.problem(name, "a name that is no field's", nearest)
+				p.problem(name, "an unknown field", nearest)
 			} else if nearPrefix(name) {
 				p.unknown(name)
 			}
@@ -146,7 +146,7 @@ func (p *fieldParser) unknown(name string) {
 	if nearest, distance := nearestField(strings.ToLower(name)); distance <= (len(name)-len(FieldPrefix))/3+1 {
 		want = nearest
 	}
-	p.problem(name, "a name that is no field's", want)
+	p.problem(name, "an unknown field", want)
 }
 
 // has reports whether the service has the field at all.

@@ -185,35 +185,35 @@ func TestParseFieldsRefuses(t *testing.T) {
 		},
 		"a misspelt field": {
 			with(verifying, "x-nerdctl-cosign-pulic-key", "cosign.pub"),
-			[]string{"x-nerdctl-cosign-pulic-key: found a name that is no field's, want x-nerdctl-cosign-public-key"},
+			[]string{"x-nerdctl-cosign-pulic-key: found an unknown field, want x-nerdctl-cosign-public-key"},
 		},
 		"a misspelt provider, alone": {
 			map[string]any{"x-nerdctl-verfy": "cosign"},
-			[]string{"x-nerdctl-verfy: found a name that is no field's, want x-nerdctl-verify"},
+			[]string{"x-nerdctl-verfy: found an unknown field, want x-nerdctl-verify"},
 		},
 		"a misspelt prefix": {
 			map[string]any{"x-nerdclt-verify": "cosign"},
-			[]string{"x-nerdclt-verify: found a name that is no field's, want x-nerdctl-verify"},
+			[]string{"x-nerdclt-verify: found an unknown field, want x-nerdctl-verify"},
 		},
 		"a prefix in another case": {
 			map[string]any{"x-NERDCTL-verify": "cosign"},
-			[]string{"x-NERDCTL-verify: found a name that is no field's, want x-nerdctl-verify"},
+			[]string{"x-NERDCTL-verify: found an unknown field, want x-nerdctl-verify"},
 		},
 		"a misspelt prefix and name": {
 			map[string]any{"x-nertdctl-veryfi": "cosign"},
-			[]string{"x-nertdctl-veryfi: found a name that is no field's, want x-nerdctl-verify"},
+			[]string{"x-nertdctl-veryfi: found an unknown field, want x-nerdctl-verify"},
 		},
 		"an underscore": {
 			map[string]any{"x-nerdctl_verify": "cosign"},
-			[]string{"x-nerdctl_verify: found a name that is no field's, want x-nerdctl-verify"},
+			[]string{"x-nerdctl_verify: found an unknown field, want x-nerdctl-verify"},
 		},
 		"another case": {
 			map[string]any{"x-nerdctl-Sign": "cosign"},
-			[]string{"x-nerdctl-Sign: found a name that is no field's, want x-nerdctl-sign"},
+			[]string{"x-nerdctl-Sign: found an unknown field, want x-nerdctl-sign"},
 		},
 		"a field that nothing resembles": {
 			map[string]any{"x-nerdctl-z": 1},
-			[]string{"x-nerdctl-z: found a name that is no field's, want one of " + strings.Join(adapter.FieldNames(), ", ")},
+			[]string{"x-nerdctl-z: found an unknown field, want one of " + strings.Join(adapter.FieldNames(), ", ")},
 		},
 		"a public key without its provider": {
 			without(verifying, "x-nerdctl-verify"),
@@ -309,7 +309,7 @@ func TestParseFieldsRefuses(t *testing.T) {
 			},
 			[]string{
 				"x-nerdctl-sign: found \"x\", want cosign, notation or none",
-				"x-nerdctl-verfiy: found a name that is no field's, want x-nerdctl-verify",
+				"x-nerdctl-verfiy: found an unknown field, want x-nerdctl-verify",
 				"x-nerdctl-verify: found the number 7, want cosign, notation or none, as a string",
 			},
 		},
