@@ -34,7 +34,10 @@ func (c Config) Signing(ctx context.Context, provider, cosignKey string) (*Signi
 	return a.Signing(ctx, SignOptions{Provider: provider, CosignKey: cosignKey})
 }
 
-// Ensure is [Verification.Ensure] of an adapter for one command.
+// Ensure is [Verification.Ensure] of an adapter for one command, which it makes anew:
+// keys and trusted roots are read, and the registry asks for credentials, each
+// time. A tool that handles many images in one run keeps one [Adapter] and one
+// [Verification] for all of them.
 func (c Config) Ensure(ctx context.Context, cd *containerd.Client, ref, pull string, o VerifyOptions) (*Verified, error) {
 	a, err := New(c)
 	if err != nil {
