@@ -322,6 +322,8 @@ func TestBrokenFiles(t *testing.T) {
 		{"a time of no unit", "config.yaml", "policy: policy.yaml\ntimeout: 8", "timeout"},
 		{"a time below zero", "config.yaml", "policy: policy.yaml\ntimeout: -8s", "timeout"},
 		{"an empty registry", "config.yaml", "policy: policy.yaml\ninsecureRegistries: ['']", "empty"},
+		{"no directory of hosts where named", "config.yaml", "policy: policy.yaml\nhostsDirs: [., none]", "hostsDirs: stat "},
+		{"a file for a directory of hosts", "config.yaml", "policy: policy.yaml\nhostsDirs: [policy.yaml]", "policy.yaml is no directory"},
 		{"no credentials where named", "config.yaml", "policy: policy.yaml\ncredentials: none.json", "no such file"},
 		{"a policy that does not exist", "config.yaml", "policy: none.yaml", "none.yaml"},
 		{"a policy that is a directory", "config.yaml", "policy: bin", "directory"},

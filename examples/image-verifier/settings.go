@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -34,7 +35,8 @@ type settings struct {
 	// ContainersPolicy is a policy.json, see containers-policy.json(5).
 	ContainersPolicy string `yaml:"containersPolicy"`
 
-	// HostsDirs are those of containerd, such as /etc/containerd/certs.d.
+	// HostsDirs are those of containerd, such as /etc/containerd/certs.d. Each must
+	// exist.
 	HostsDirs []string `yaml:"hostsDirs"`
 	// Credentials is a file as docker login writes it. Without it registries are
 	// asked anonymously. containerd passes none.
@@ -110,6 +112,22 @@ func (c *settings) check(dir string) error {
 		if !filepath.IsAbs(path) {
 			c.HostsDirs[i] = filepath.Join(dir, path)
 		}
+		if err := checkDirectory(c.HostsDirs[i]); err != nil {
+			return fmt.Errorf("hostsDirs: %w", err)
+		}
+	}
+	return nil
+}
+
+// checkDirectory: containerd takes a directory of hosts that does not exist for an
+// empty one, and a typo would be a registry without its mirror and certificates.
+func checkDirectory(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("%s is no directory", path)
 	}
 	return nil
 }
