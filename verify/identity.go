@@ -148,13 +148,13 @@ func anchor(pattern string) (string, error) {
 
 // String returns the identity for messages.
 func (i Identity) String() string {
-	part := func(exact, pattern string) string {
-		if pattern != "" {
-			return "/" + pattern + "/"
+	part := func(what, exact, pattern string) string {
+		if pattern != "" { // with slashes around it, it would look like a URL or a path
+			return what + " matching " + pattern
 		}
 		return exact
 	}
-	s := part(i.Subject, i.SubjectRegexp) + " (" + part(i.Issuer, i.IssuerRegexp) + ")"
+	s := part("subject", i.Subject, i.SubjectRegexp) + " (" + part("issuer", i.Issuer, i.IssuerRegexp) + ")"
 	return strings.ToValidUTF8(s, "?")
 }
 

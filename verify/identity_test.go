@@ -463,3 +463,25 @@ func TestAdvisoryGHSA_w6c6_c85g_mmv6(t *testing.T) {
 	}
 	runTrials(t, trials)
 }
+
+func TestIdentityInWords(t *testing.T) {
+	t.Parallel()
+	const subject, issuer = "https://github.com/example/app", "https://token.actions.githubusercontent.com"
+	for name, c := range map[string]struct {
+		identity verify.Identity
+		want     string
+	}{
+		"both exact":          {verify.Identity{Subject: subject, Issuer: issuer}, subject + " (" + issuer + ")"},
+		"a subject's pattern": {verify.Identity{SubjectRegexp: subject + "/.*", Issuer: issuer}, "subject matching " + subject + "/.* (" + issuer + ")"},
+		"an issuer's pattern": {verify.Identity{Subject: subject, IssuerRegexp: "https://.*"}, subject + " (issuer matching https://.*)"},
+		"both patterns":       {verify.Identity{SubjectRegexp: ".+", IssuerRegexp: ".+"}, "subject matching .+ (issuer matching .+)"},
+		"what is not UTF-8":   {verify.Identity{Subject: "a\xff", Issuer: "b"}, "a? (b)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := c.identity.String(); got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}

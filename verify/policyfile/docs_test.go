@@ -44,7 +44,7 @@ func TestTheDocumentedFile(t *testing.T) {
 		text   string
 	}{
 		"registry.example/app":                    {policyfile.Enforce, "signed by 1 of: key sha256:"},
-		"registry.example/platform/app":           {policyfile.Enforce, "signed by identity /https://github"},
+		"registry.example/platform/app":           {policyfile.Enforce, "signed by identity subject matching https://github"},
 		"registry.example/platform/installer:v2":  {policyfile.Enforce, "signed by 2 of: identity ann@example.com"},
 		"mirror.example/hub/library/alpine":       {policyfile.Enforce, "with mirror.example/hub as docker.io"},
 		"mirror.example/hub-cache/library/alpine": {policyfile.Enforce, "signatures also in registry.example/signatures"},
