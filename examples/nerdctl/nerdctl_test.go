@@ -273,7 +273,7 @@ func (h *host) project(fields map[string]any) (*composer.Composer, *composer.Ser
 		ran = append(ran, used...)
 		return err
 	}}
-	ps, err := composer.Parse(&composer.Project{WorkingDir: h.dir}, composer.ServiceConfig{Name: "web", Image: h.ref("app:v1"), Extensions: fields})
+	ps, err := composer.Parse(&composer.Project{WorkingDir: h.dir}, h.service("web", "app:v1", fields))
 	h.must(err)
 	return c, ps, &ran
 }

@@ -8,6 +8,7 @@ package composer
 import (
 	"context"
 
+	composetypes "github.com/compose-spec/compose-go/v2/types"
 	containerd "github.com/containerd/containerd/v2/client"
 
 	"github.com/cosignkit/cosignkit/examples/nerdctl/image"
@@ -17,11 +18,8 @@ import (
 
 // Project and ServiceConfig are those of compose-go.
 type (
-	Project       struct{ WorkingDir string }
-	ServiceConfig struct {
-		Name, Image string
-		Extensions  map[string]any
-	}
+	Project       = composetypes.Project
+	ServiceConfig = composetypes.ServiceConfig
 )
 
 // Service is a service as nerdctl parses it.
@@ -51,6 +49,8 @@ type Composer struct {
 	Client      *containerd.Client
 	Options     types.GlobalCommandOptions
 	IPFSAddress string
+	Project     *Project               // of project.go
+	PullOpts    []containerd.RemoteOpt // such as containerd.WithPullUnpack
 	Run         func(ctx context.Context, args ...string) error
 }
 

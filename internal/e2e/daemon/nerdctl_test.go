@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	composetypes "github.com/compose-spec/compose-go/v2/types"
 	"github.com/containerd/platforms"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -159,7 +160,9 @@ func (h nerdctl) project(t *testing.T, fields map[string]any) (c *composer.Compo
 		*ran = append(*ran, used...)
 		return err
 	}}
-	service, err := composer.Parse(&composer.Project{WorkingDir: keys}, composer.ServiceConfig{Name: "web", Image: h.ref, Extensions: fields})
+	service, err := composer.Parse(&composer.Project{WorkingDir: keys}, composer.ServiceConfig{
+		Name: "web", Extensions: fields, ContainerSpec: composetypes.ContainerSpec{Image: h.ref},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
