@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 
+	composetypes "github.com/compose-spec/compose-go/v2/types"
 	containerd "github.com/containerd/containerd/v2/client"
 
 	"github.com/cosignkit/cosignkit/examples/nerdctl/composer"
@@ -29,7 +30,9 @@ func ensure(ctx context.Context, client *containerd.Client, ref string) (contain
 }
 
 func push(ctx context.Context, client *containerd.Client, ref string, _ containerd.Image) error {
-	ps, err := composer.Parse(&composer.Project{}, composer.ServiceConfig{Image: ref, Extensions: map[string]any{"x-nerdctl-sign": "cosign"}})
+	ps, err := composer.Parse(&composer.Project{}, composer.ServiceConfig{
+		ContainerSpec: composetypes.ContainerSpec{Image: ref}, Extensions: map[string]any{"x-nerdctl-sign": "cosign"},
+	})
 	if err != nil {
 		return err
 	}
