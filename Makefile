@@ -42,13 +42,13 @@ demo-keyless: ## the same without keys, by an identity; builds the services of S
 	$(GO) run ./examples/demo keyless
 
 .PHONY: test
-test: ## all tests of the library and the examples, under the race detector (12 min, 7 min)
+test: ## all tests of the library and the examples, under the race detector (16 min, 8 min)
 	@[[ -n "$(RACE)" ]] || echo "No C compiler, or CGO_ENABLED=0: testing without the race detector."
 	CGO_ENABLED=$(CGO) $(GO) test $(RACE) -timeout 30m $(TESTFLAGS) ./...
 
 .PHONY: cover
 cover: TESTFLAGS += -covermode=atomic -coverpkg=./signing,./signing/kms,./verify,./verify/policyfile,./keyless,./registry,./registry/adapter,./compose -coverprofile=coverage.out
-cover: test ## the same tests; then the coverage of the library's packages, and coverage.html (12 min, 7 min)
+cover: test ## the same tests; then the coverage of the library's packages, and coverage.html (16 min, 8 min)
 	$(GO) tool cover -html=coverage.out -o coverage.html
 	@awk -f .ci/coverage.awk coverage.out
 
@@ -88,7 +88,7 @@ interop: docker-registry ## against the cosign CLI v2 and v3, built here, Sigsto
 	cd internal/e2e/interop && $(GO) test -count=1 -timeout 30m -parallel 4
 
 .PHONY: e2e
-e2e: e2e-deps ## programs as a user runs them, daemons of containerd (as root), many signers at once, and Sigstore's services with their faults (12 min, 5 min)
+e2e: e2e-deps ## programs as a user runs them, daemons of containerd (as root), many signers at once, and Sigstore's services with their faults (14 min, 6 min)
 	$(GO) test -count=1 -v -timeout 15m ./examples/...
 	$(GO) test -count=1 -v -timeout 15m -run '^TestConcurrentSigners$$' ./registry -rounds '$(ROUNDS)'
 	cd internal/e2e && $(GO) test -count=1 -v -timeout 15m ./daemon -kills '$(KILLS)'
