@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"syscall"
 	"time"
@@ -40,6 +41,7 @@ func (e containerExit) Error() string {
 // runCommand is the command run. The container is removed when it ends.
 type runCommand struct {
 	verify  verifyFlags
+	policy  policyFlags
 	when    string
 	network string
 	args    []string
@@ -47,6 +49,7 @@ type runCommand struct {
 
 func (r *runCommand) flags(f *pflag.FlagSet) {
 	r.verify.flags(f, providerNone)
+	r.policy.flags(f)
 	f.StringVar(&r.when, "pull", "missing", "pull the image `WHEN`: missing, always or never")
 	f.StringVar(&r.network, "net", "none", "the container's network: none or host")
 }
@@ -69,24 +72,19 @@ func (r *runCommand) run(ctx context.Context, a *app, ref string) error {
 	if err := r.check(a); err != nil {
 		return err
 	}
-	verifier, err := r.verify.verifier()
-	if err != nil {
-		return err
-	}
 	name, err := parseReference(ref)
 	if err != nil {
 		return err
 	}
-	ctx, cd, done, err := a.open(ctx)
+	verifier, _, err := r.policy.verifier(a, &r.verify, name)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = done() }()
-	client, err := a.registry(name, nil)
+	ctx, cd, client, done, err := a.reach(ctx, name)
 	if err != nil {
 		return err
 	}
-	defer client.CloseIdleConnections()
+	defer done()
 	// Under the lease the image stays until the container holds it, whatever
 	// becomes of its name meanwhile.
 	ctx, release, err := cd.WithLease(ctx)
@@ -105,7 +103,7 @@ func (r *runCommand) run(ctx context.Context, a *app, ref string) error {
 // image returns what to run. From here on nothing asks what the name stands for.
 func (r *runCommand) image(ctx context.Context, a *app, cd *containerd.Client, client *registry.Client, name reference.Named, verifier verify.Verifier) (ocispec.Descriptor, error) {
 	if r.when != "always" {
-		target, err := local(ctx, cd, client, name, verifier)
+		target, err := local(ctx, cd, client, name, verifier, registry.WithResult(a.warnUnverified))
 		if err == nil {
 			return target, hold(ctx, cd, target)
 		}
@@ -122,14 +120,23 @@ func (r *runCommand) image(ctx context.Context, a *app, cd *containerd.Client, c
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
+	a.warnUnverified(pulled.Verification, nil)
 	return pulled.target, nil
+}
+
+// warnUnverified tells of an image that a policy file lets through.
+func (a *app) warnUnverified(result *verify.Result, _ error) {
+	if result != nil && result.Unverified != nil {
+		// There is nobody left to tell of an error here.
+		_, _ = io.WriteString(a.stderr, "minictl: warning: "+printable(notVerified(result))+"\n")
+	}
 }
 
 // local returns the image in the store, verified with the signatures that are kept
 // there, or else with those in the registry.
-func local(ctx context.Context, cd *containerd.Client, client *registry.Client, name reference.Named, verifier verify.Verifier) (ocispec.Descriptor, error) {
+func local(ctx context.Context, cd *containerd.Client, client *registry.Client, name reference.Named, verifier verify.Verifier, opts ...registry.VerifyOption) (ocispec.Descriptor, error) {
 	if verifier != nil {
-		result, err := client.VerifyLocal(ctx, cd, name.String(), verifier)
+		result, err := client.VerifyLocal(ctx, cd, name.String(), verifier, opts...)
 		if err != nil {
 			return ocispec.Descriptor{}, err
 		}

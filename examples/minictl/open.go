@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -80,6 +81,23 @@ func (a *app) registry(name reference.Named, tracker docker.StatusTracker) (*reg
 		return nil, err
 	}
 	return registry.New(config)
+}
+
+// reach opens the image store, and a client for the registry of name. done closes
+// both.
+func (a *app) reach(ctx context.Context, name reference.Named) (_ context.Context, _ *containerd.Client, _ *registry.Client, done func(), _ error) {
+	ctx, cd, closeStore, err := a.open(ctx)
+	if err != nil {
+		return nil, nil, nil, nil, err
+	}
+	client, err := a.registry(name, nil)
+	if err != nil {
+		return nil, nil, nil, nil, errors.Join(err, closeStore())
+	}
+	return ctx, cd, client, func() {
+		client.CloseIdleConnections()
+		_ = closeStore()
+	}, nil
 }
 
 // layout returns a client that reads an OCI image layout in the place of a

@@ -36,7 +36,7 @@ func (p *policyFlags) flags(f *pflag.FlagSet) {
 }
 
 func (p *policyFlags) explainFlag(f *pflag.FlagSet) {
-	f.BoolVar(&p.explain, "explain", false, "say which rule of --policy applied, and what it asks for")
+	f.BoolVar(&p.explain, "explain", false, "say which rule of the policy file applied, and what it asks for")
 }
 
 // verifier is that of the policy file, if one is given, or else of the flags; the

@@ -35,16 +35,11 @@ func (p *pull) run(ctx context.Context, a *app, ref string) error {
 	if err != nil {
 		return err
 	}
-	ctx, cd, done, err := a.open(ctx)
+	ctx, cd, client, done, err := a.reach(ctx, name)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = done() }()
-	client, err := a.registry(name, nil)
-	if err != nil {
-		return err
-	}
-	defer client.CloseIdleConnections()
+	defer done()
 
 	status := a.progress("pull "+name.String(), downloads(ctx, cd))
 	out, err := p.pull(ctx, a, cd, client, name.String(), verifier)

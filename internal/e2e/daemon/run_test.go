@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -98,6 +99,37 @@ func TestRunsWithoutARegistry(t *testing.T) {
 			s.refused(3, "", append(with("run", verified("--pull=always")), s.ref)...)
 		})
 	}
+}
+
+// TestRunsByAPolicyFile: a policy file guards a start as the flags do, and says so
+// where it only warns.
+func TestRunsByAPolicyFile(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, "bundle")
+	policy := func(mode string) []string {
+		path := filepath.Join(t.TempDir(), "policy.yaml")
+		key, err := filepath.Abs(filepath.Join(keys, "cosign.pub"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := fmt.Sprintf("version: 1\nrules:\n  - scope: %s\n    keys: [%q]\n    insecureIgnoreTransparencyLog: true\n    mode: %s\n", s.registry.address, key, mode)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return []string{"--policy=" + path}
+	}
+	enforce, warn := policy("enforce"), policy("warn")
+	evil := strings.TrimSuffix(s.ref, ":v1") + ":evil"
+	for _, when := range []string{"missing", "always", "never"} {
+		pull := "--pull=" + when
+		s.prints("good", "run", append(enforce, pull), s.ref)
+		s.refused(1, "no signatures found", append(with("run", append(enforce, pull)), evil)...)
+		o := s.run(append(with("run", append(warn, pull)), evil)...)
+		if o.code != 0 || o.stdout != "evil" || !strings.Contains(o.stderr, "minictl: warning: not verified: ") {
+			t.Errorf("%s: exit code %d, %q, %s", pull, o.code, o.stdout, o.stderr)
+		}
+	}
+	s.refused(1, "", append(with("run", enforce), "elsewhere.example/app:v1")...)
 }
 
 // TestPulledTagPointsAtTheVerifiedDigest is the second of the six points.
