@@ -151,7 +151,7 @@ func one(index ocispec.Index, fits func(ocispec.Descriptor) bool) (*ocispec.Desc
 }
 
 func isUnnamed(desc ocispec.Descriptor, kind string) bool {
-	return desc.Annotations[annotationKind] == kind && desc.Annotations[ocispec.AnnotationRefName] == "" && IsManifest(desc.MediaType)
+	return desc.Annotations[annotationKind] == kind && !IsNamed(desc) && IsManifest(desc.MediaType)
 }
 
 // IsCosignImage reports whether d is the image that cosign takes the layout for.
@@ -162,7 +162,7 @@ func IsCosignImage(index ocispec.Index, d digest.Digest) bool { return cosignIma
 func cosignImage(index ocispec.Index) digest.Digest {
 	for _, kind := range []string{kindImageIndex, kindImage} {
 		for _, desc := range index.Manifests {
-			if desc.Annotations[annotationKind] == kind {
+			if desc.Annotations[annotationKind] == kind && desc.Digest.Validate() == nil {
 				return desc.Digest
 			}
 		}
@@ -237,22 +237,28 @@ func Plain(desc ocispec.Descriptor) ocispec.Descriptor {
 // image when the layout gets another one.
 func nameCosigns(index *ocispec.Index) {
 	image := cosignImage(*index)
-	if image.Validate() != nil {
+	if image == "" {
 		return
 	}
 	for suffix, kind := range kinds {
 		fits := func(d ocispec.Descriptor) bool { return isUnnamed(d, kind) }
-		if found, err := one(*index, fits); err == nil && found != nil {
-			*found = annotated(*found, ocispec.AnnotationRefName, image.Algorithm().String()+"-"+image.Encoded()+suffix)
+		if _, err := one(*index, fits); err != nil {
+			continue
+		}
+		for i, desc := range index.Manifests {
+			if fits(desc) {
+				index.Manifests[i] = annotated(desc, ocispec.AnnotationRefName, image.Algorithm().String()+"-"+image.Encoded()+suffix)
+			}
 		}
 	}
 }
 
 // markForCosign has cosign take the layout for the image, unless it has one
 // already, and read the signatures of the image that it takes it for. Cosign
-// knows layouts of one image, and reads the first entry of each kind.
+// knows layouts of one image, and reads the first entry of each kind: where an
+// entry does not say whose it is, cosign would take it for this image's.
 func markForCosign(index *ocispec.Index, image digest.Digest) {
-	if cosignImage(*index) == "" {
+	if cosignImage(*index) == "" && !slices.ContainsFunc(index.Manifests, isStray) {
 		for i, desc := range index.Manifests {
 			if desc.Digest == image && IsManifest(desc.MediaType) && !IsAttached(desc) {
 				kind := kindImage
@@ -273,6 +279,21 @@ func markForCosign(index *ocispec.Index, image digest.Digest) {
 			index.Manifests[i] = annotated(desc, annotationKind, "")
 		}
 	}
+}
+
+// isStray reports whether an entry has a kind of what belongs to an image, and no
+// tag that tells to which.
+func isStray(desc ocispec.Descriptor) bool {
+	_, suffix, _ := AttachedTo(desc.Annotations[ocispec.AnnotationRefName])
+	if kinds[suffix] != "" {
+		return false
+	}
+	for _, kind := range kinds {
+		if desc.Annotations[annotationKind] == kind {
+			return true
+		}
+	}
+	return false
 }
 
 // annotated returns desc with another annotation, or without it.

@@ -54,6 +54,16 @@ func FuzzTag(f *testing.F) {
 			`{` + manifest + `,"annotations":{"org.opencontainers.image.ref.name":"v1"}}]}`,
 		`{"manifests":[{` + manifest + `,"annotations":{"org.opencontainers.image.ref.name":"v1","io.containerd.image.name":"example.com/other:v1"}}]}`,
 		`{"manifests":[{` + manifest + `,"annotations":{"kind":"dev.cosignproject.cosign/image"}},{` + manifest + `,"annotations":{"kind":"dev.cosignproject.cosign/sigs"}}]}`,
+		// Signatures that do not say whose they are: without an image that is
+		// marked, twice, after a mark on nothing, and with a name of another kind.
+		`{"manifests":[{` + manifest + `},{` + manifest + `,"annotations":{"kind":"dev.cosignproject.cosign/sigs"}}]}`,
+		`{"manifests":[{` + manifest + `,"annotations":{"kind":"dev.cosignproject.cosign/image"}},` +
+			`{` + manifest + `,"annotations":{"kind":"dev.cosignproject.cosign/sigs"}},{` + manifest + `,"annotations":{"kind":"dev.cosignproject.cosign/sigs"}}]}`,
+		`{"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","annotations":{"kind":"dev.cosignproject.cosign/image","org.opencontainers.image.ref.name":"sha256-` + hex + `.sig"}},` +
+			`{` + manifest + `,"annotations":{"kind":"dev.cosignproject.cosign/image"}},{` + manifest + `,"annotations":{"kind":"dev.cosignproject.cosign/sigs"}}]}`,
+		`{"manifests":[{` + manifest + `,"annotations":{"kind":"dev.cosignproject.cosign/image"}},` +
+			`{` + manifest + `,"annotations":{"kind":"dev.cosignproject.cosign/sigs","io.containerd.image.name":"example.com/team/app:sha256-` + hex + `.sig"}},` +
+			`{` + strings.ReplaceAll(manifest, hex, strings.Repeat("b", 64)) + `,"annotations":{"kind":"dev.cosignproject.cosign/sigs"}}]}`,
 	} {
 		f.Add([]byte(index), name)
 		f.Add([]byte(index), "example.com/team/app:sha256-"+hex+".sig")
