@@ -14,6 +14,7 @@ import (
 type GlobalCommandOptions struct {
 	InsecureRegistry bool
 	HostsDir         []string
+	Experimental     bool
 }
 
 // ImagePushOptions are those of push.
