@@ -147,20 +147,20 @@ func (h *host) taken() []string {
 // image makes an image under a name in the store.
 func (h *host) image(name, text string) ocispec.Descriptor {
 	h.t.Helper()
-	put := func(mediaType, text string) ocispec.Descriptor {
-		desc := ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromString(text), Size: int64(len(text))}
-		if err := content.WriteBlob(h.ctx, h.cd.ContentStore(), desc.Digest.String(), strings.NewReader(text), desc); err != nil {
-			h.t.Fatal(err)
-		}
-		return desc
-	}
-	layer := put(ocispec.MediaTypeImageLayer, "layer of "+text)
-	config := put(ocispec.MediaTypeImageConfig, fmt.Sprintf(`{"architecture":"amd64","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":[%q]}}`, layer.Digest))
-	manifest := put(ocispec.MediaTypeImageManifest, fmt.Sprintf(
+	layer := h.put(ocispec.MediaTypeImageLayer, "layer of "+text)
+	config := h.put(ocispec.MediaTypeImageConfig, fmt.Sprintf(`{"architecture":"amd64","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":[%q]}}`, layer.Digest))
+	manifest := h.put(ocispec.MediaTypeImageManifest, fmt.Sprintf(
 		`{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":%q,"digest":%q,"size":%d},"layers":[{"mediaType":%q,"digest":%q,"size":%d}]}`,
 		ocispec.MediaTypeImageManifest, config.MediaType, config.Digest, config.Size, layer.MediaType, layer.Digest, layer.Size))
 	h.record(name, manifest)
 	return manifest
+}
+
+func (h *host) put(mediaType, text string) ocispec.Descriptor {
+	h.t.Helper()
+	desc := ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromString(text), Size: int64(len(text))}
+	h.must(content.WriteBlob(h.ctx, h.cd.ContentStore(), desc.Digest.String(), strings.NewReader(text), desc))
+	return desc
 }
 
 func (h *host) record(name string, target ocispec.Descriptor) {
@@ -270,6 +270,8 @@ func (h *host) project(fields map[string]any) (*composer.Composer, *composer.Ser
 				options.ImagePullOpt.VerifyOptions.CosignKey, push.SignOptions.CosignKey = value, value
 			case "--pull":
 				options.ImagePullOpt.Mode = value
+			case "--mount":
+				options.ImageMounts = append(options.ImageMounts, strings.TrimPrefix(value, "type=image,source="))
 			default:
 				return fmt.Errorf("unknown flag %s", flag)
 			}

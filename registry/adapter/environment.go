@@ -119,6 +119,7 @@ var variables = []variable{
 	{"COSIGN_CHECK_CLAIMS", verifies, refusedIfFalse, "not comparing the digest"},
 	{"COSIGN_LOCAL_IMAGE", verifies, refusedIfTrue, "an image in a directory"},
 
+	{"COSIGN_EXPERIMENTAL", both, noEffect, "an identity needs no such flag"},
 	{"COSIGN_YES", signs, noEffect, "the provider cosign is the agreement, as for nerdctl, which passes --yes"},
 	{"COSIGN_USE_SIGNING_CONFIG", signs, noEffect, "a signing config is always used"},
 	{"COSIGN_OFFLINE", verifies, noEffect, "verifying asks no log"},

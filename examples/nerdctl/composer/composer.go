@@ -35,11 +35,17 @@ type Container struct{ RunArgs []string }
 
 // Parse is called by every command, also by those that stop a project.
 func Parse(project *Project, svc ServiceConfig) (*Service, error) {
-	parsed := &Service{
-		Image:      svc.Image,
-		PullMode:   "missing",
-		Containers: []Container{{RunArgs: []string{"--pull=never", svc.Image}}},
+	parsed := &Service{Image: svc.Image, PullMode: "missing"}
+	if svc.PullPolicy == composetypes.PullPolicyAlways || svc.PullPolicy == composetypes.PullPolicyNever {
+		parsed.PullMode = svc.PullPolicy
 	}
+	args := []string{"--pull=never"}
+	for _, volume := range svc.Volumes {
+		if volume.Type == composetypes.VolumeTypeImage {
+			args = append(args, "--mount=type=image,source="+volume.Source)
+		}
+	}
+	parsed.Containers = []Container{{RunArgs: append(args, svc.Image)}}
 	parsed.Cosign = adapter.Service{Name: svc.Name, Extensions: svc.Extensions, Dir: project.WorkingDir}
 	return parsed, nil
 }

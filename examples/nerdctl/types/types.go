@@ -24,6 +24,7 @@ type ImagePushOptions struct {
 	SignOptions                    ImageSignOptions
 	AllTags                        []string // nerdctl has a bool, and lists the tags itself
 	AllPlatforms                   bool
+	Platforms                      []string
 	AllowNondistributableArtifacts bool
 	Signing                        *adapter.Signing // set by push
 }
