@@ -10,11 +10,14 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
 	"testing"
 
+	containerd "github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/remotes/docker"
 	"github.com/sigstore/sigstore/pkg/signature/kms/fake"
 
 	"github.com/cosignkit/cosignkit/registry/adapter"
@@ -194,5 +197,29 @@ func TestARequiredLogIsNotWarnedOf(t *testing.T) {
 	const want = "DEBUG cosign: COSIGN_INSECURE_IGNORE_TLOG=true has no effect reason=the options require a transparency log"
 	if lines := b.logged(slog.LevelDebug); !slices.Contains(lines, want) {
 		t.Errorf("logged %q", lines)
+	}
+}
+
+// A tracker that remembers a digest is not what decides on a tag.
+func TestOneTrackerServesAllPushes(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	image := b.image("a")
+	tracker := docker.NewInMemoryTracker()
+	none, err := b.adapter().Signing(b.ctx, adapter.SignOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := b.signing(b.adapter())
+	for i, s := range []*adapter.Signing{s, s, none, none} {
+		for _, repository := range []string{"app", "elsewhere"} {
+			tag := fmt.Sprint("v", i)
+			if err := b.cd.Push(b.ctx, b.ref(repository+":"+tag), image, containerd.WithResolver(s.Resolver(tracker))); err != nil {
+				t.Fatal(err)
+			}
+			if got := b.tagged(repository, tag); got != image.Digest {
+				t.Errorf("%s:%s is %q", repository, tag, got)
+			}
+		}
 	}
 }

@@ -86,9 +86,8 @@ func (s *Signing) Signer() signing.Signer { return s.signer }
 // Resolver returns a resolver for containerd.WithResolver, with which a push
 // signs: content goes up by digest, the digest is signed, and then the tag is
 // written, see registry.Client.SigningResolver. Without signing, it is a resolver
-// that pushes. The tracker, which may be nil, is the tool's, for its progress. It
-// must be new for each push: where one remembers a digest, containerd writes no
-// tag.
+// that pushes. The tracker, which may be nil, is the tool's, for its progress, and may
+// be the same for all pushes: what it remembers decides nothing.
 func (s *Signing) Resolver(tracker docker.StatusTracker) remotes.Resolver {
 	return &pushResolver{signing: s, tracker: tracker, clients: map[string]*registry.Client{}}
 }
