@@ -22,6 +22,7 @@ var places = map[string]string{
 	"pkg/cmd/container/create.go":                 "container/create.go",
 	"pkg/cmd/container/run_mount.go":              "container/create.go",
 	"pkg/composer/serviceparser/serviceparser.go": "composer/composer.go",
+	"pkg/composer/run.go":                         "composer/composer.go",
 	"pkg/composer/push.go":                        "composer/composer.go",
 	"pkg/composer/pull.go":                        "composer/composer.go",
 	"pkg/composer/up_service.go":                  "composer/composer.go",

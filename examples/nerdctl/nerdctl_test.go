@@ -19,6 +19,7 @@ import (
 	"sync"
 	"testing"
 
+	composetypes "github.com/compose-spec/compose-go/v2/types"
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
@@ -270,6 +271,7 @@ func (h *host) project(fields map[string]any) (*composer.Composer, *composer.Ser
 				options.ImagePullOpt.VerifyOptions.CosignKey, push.SignOptions.CosignKey = value, value
 			case "--pull":
 				options.ImagePullOpt.Mode = value
+			case "--workdir":
 			case "--mount":
 				options.ImageMounts = append(options.ImageMounts, strings.TrimPrefix(value, "type=image,source="))
 			default:
@@ -329,6 +331,29 @@ func TestComposeRunsWhatWasVerified(t *testing.T) {
 	}
 	if got := wrong.recorded(h.ref("app:v1")); got != "" {
 		t.Errorf("an image that was refused is recorded: %s", got)
+	}
+}
+
+// A directory of the container's says nothing of who must have signed.
+func TestComposeRunFindsKeysInTheProject(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	signed := h.image(h.ref("app:v1"), "signed")
+	h.must(h.push("app:v1", "cosign.key"))
+	other, err := os.ReadFile(filepath.Join(h.dir, "other.pub"))
+	h.must(err)
+	elsewhere := t.TempDir()
+	h.must(os.WriteFile(filepath.Join(elsewhere, "cosign.pub"), other, 0o600))
+	for _, dir := range []string{"", elsewhere, "/data"} {
+		clean := h.cleanHost()
+		c, _, ran := clean.project(nil)
+		c.Project = &composer.Project{WorkingDir: h.dir, Services: composetypes.Services{"web": h.service("web", "app:v1", keyFields)}}
+		if err := c.RunService(clean.ctx, composer.RunOptions{ServiceName: "web", WorkDir: dir}); err != nil {
+			t.Errorf("--workdir=%s: %v", dir, err)
+		}
+		if len(*ran) != 1 || (*ran)[0].Digest != signed.Digest {
+			t.Errorf("--workdir=%s: ran %v", dir, *ran)
+		}
 	}
 }
 

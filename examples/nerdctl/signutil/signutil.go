@@ -15,8 +15,7 @@ import (
 // Cosign signs and verifies in this process.
 func Cosign(g types.GlobalCommandOptions) adapter.Config {
 	config := adapter.ConfigFromEnvironment(g.HostsDir, g.InsecureRegistry)
-	config.OtherProviders = []string{"notation"}
-	config.Disabled = !g.Experimental
+	config.OtherProviders, config.Disabled = []string{"notation"}, !g.Experimental
 	config.Log = adapter.ContainerdLog
 	return config
 }
