@@ -140,7 +140,7 @@ func NewPlan(project *types.Project, config Config, services ...string) (*Plan, 
 		p.add(name, fields[name], dependency[name], found)
 	}
 	p.order(found)
-	if err := found.err(project.Name); err != nil {
+	if err := found.err(opRead, project.Name); err != nil {
 		return nil, err
 	}
 	return p, nil
