@@ -127,7 +127,7 @@ func (c *Client) loadHosts(host string, insecure *tls.Config) ([]docker.Registry
 		return nil, err
 	}
 	for i, h := range hosts {
-		client := h.Client
+		client := tokenClient(h.Client, i == len(hosts)-1)
 		header := c.header()
 		if header == nil {
 			header = http.Header{}
