@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/containerd/containerd/v2/core/remotes/docker"
 	"github.com/containerd/errdefs"
@@ -44,16 +45,16 @@ func guard(host docker.RegistryHost, last bool, fresh func() docker.Authorizer) 
 		fresh = func() docker.Authorizer { return kept }
 	}
 	if fresh != nil {
-		host.Authorizer = &guardedAuthorizer{fresh: fresh, server: server}
+		host.Authorizer = &guardedAuthorizer{fresh: fresh, server: server, last: last}
 	}
 	return host
 }
 
 // tokenClient is for an authorizer of a host to ask token servers with. Which these
 // are, the host says; they get what configured headers there are from the authorizer.
-func tokenClient(client *http.Client, last bool) *http.Client {
+func tokenClient(client *http.Client) *http.Client {
 	guarded := *client
-	guarded.Transport = tokenTransport{guardedTransport{client.Transport, &server{}, nil, last}}
+	guarded.Transport = tokenTransport{guardedTransport{client.Transport, &server{}, nil, true}}
 	return &guarded
 }
 
@@ -90,6 +91,7 @@ func noToken(err error) error {
 type guardedAuthorizer struct {
 	fresh  func() docker.Authorizer
 	server *server
+	last   bool
 
 	mu      sync.Mutex
 	current *oneAtATime
@@ -121,11 +123,10 @@ func (a *guardedAuthorizer) forget(failed *oneAtATime) {
 }
 
 func (a *guardedAuthorizer) Authorize(ctx context.Context, req *http.Request) error {
-	inner := a.get()
 	// A request of its own: it may still be written to after ctx has ended.
 	probe := &http.Request{URL: req.URL, Header: http.Header{}}
-	if err := inner.do(ctx, func() error { return inner.Authorizer.Authorize(ctx, probe) }); err != nil {
-		a.forget(inner)
+	err := a.do(ctx, func(ctx context.Context, inner docker.Authorizer) error { return inner.Authorize(ctx, probe) })
+	if err != nil {
 		if req.Body != nil {
 			// The uploader writes to a body that will now not be sent.
 			_ = req.Body.Close()
@@ -140,10 +141,26 @@ func (a *guardedAuthorizer) AddResponses(ctx context.Context, responses []*http.
 	if last := responses[len(responses)-1].Request; last != nil && a.server.isAbove(last.URL) {
 		return fmt.Errorf("%w: credentials are asked for over plain HTTP", errdefs.ErrNotImplemented)
 	}
+	return a.do(ctx, func(ctx context.Context, inner docker.Authorizer) error { return inner.AddResponses(ctx, responses) })
+}
+
+// do does not wait for longer than for an answer while there are other hosts: all
+// who wait for a token server that hangs go on at the same time.
+func (a *guardedAuthorizer) do(ctx context.Context, f func(context.Context, docker.Authorizer) error) error {
+	limited := ctx
+	if patience, ok := ctx.Value(patienceKey{}).(time.Duration); ok && !a.last {
+		var cancel context.CancelFunc
+		limited, cancel = context.WithTimeout(ctx, patience)
+		defer cancel()
+	}
 	inner := a.get()
-	err := inner.do(ctx, func() error { return inner.Authorizer.AddResponses(ctx, responses) })
-	if err != nil {
-		a.forget(inner)
+	err := inner.do(limited, func() error { return f(limited, inner.Authorizer) })
+	if err == nil {
+		return nil
+	}
+	a.forget(inner)
+	if limited.Err() != nil && ctx.Err() == nil {
+		return errNoAnswer
 	}
 	return err
 }

@@ -127,7 +127,7 @@ func (c *Client) loadHosts(host string, insecure *tls.Config) ([]docker.Registry
 		return nil, err
 	}
 	for i, h := range hosts {
-		client := tokenClient(h.Client, i == len(hosts)-1)
+		client := tokenClient(h.Client)
 		header := c.header()
 		if header == nil {
 			header = http.Header{}
