@@ -7,7 +7,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 
@@ -175,6 +177,36 @@ func TestTheLoggerIsTold(t *testing.T) {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("the logger was not told %q but\n%s", want, &b)
 		}
+	}
+	b.Reset()
+	if _, err := policyfile.Parse([]byte(testdata(t, signedPolicy+"- scope: nothing.example\n")), "", policyfile.Config{Logger: logger}); err == nil || b.Len() > 0 {
+		t.Errorf("of a file that is refused, the logger was told %s", &b)
+	}
+}
+
+// TestRuleSaysWhatIsInsecure: of itself, and not of the other rules.
+func TestRuleSaysWhatIsInsecure(t *testing.T) {
+	t.Parallel()
+	const noEntry = "signatures are accepted without a transparency log entry"
+	p := mustParse(t, signedPolicy, policyfile.Config{})
+	for name, want := range map[string][]string{
+		"registry.example/team":   {noEntry},
+		"registry.example/warned": {"images that are not acceptable are accepted with a warning", noEntry},
+		"registry.example/any":    {"any image is accepted"},
+		"elsewhere.example/app":   nil,
+	} {
+		rule, err := p.Rule(name)
+		if err != nil || !slices.Equal(rule.Insecure, want) {
+			t.Errorf("%s: %q, %v, want %q", name, rule.Insecure, err, want)
+		}
+	}
+	twice := fmt.Sprintf(`{"default": [{"type": "sigstoreSigned", "keyPath": %q}, {"type": "sigstoreSigned", "keyPath": %[1]q}]}`, testdata(t, "KEYS/p256.pub"))
+	p, err := policyfile.ParseContainers([]byte(twice), "", policyfile.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rule, err := p.Rule("app"); err != nil || !slices.Equal(rule.Insecure, []string{noEntry}) {
+		t.Errorf("%q, %v", rule.Insecure, err)
 	}
 }
 
