@@ -86,7 +86,7 @@ func (c *Client) makeHosts(host string) ([]docker.RegistryHost, error) {
 	hosts, err := c.config.Hosts(host)
 	guarded := make([]docker.RegistryHost, 0, len(hosts))
 	for i, h := range hosts {
-		guarded = append(guarded, guard(h, i == len(hosts)-1, nil))
+		guarded = append(guarded, guard(h, hosts[i+1:], nil))
 	}
 	return guarded, err
 }
@@ -133,7 +133,7 @@ func (c *Client) loadHosts(host string, insecure *tls.Config) ([]docker.Registry
 			header = http.Header{}
 		}
 		maps.Copy(header, h.Header)
-		hosts[i] = guard(h, i == len(hosts)-1, func() docker.Authorizer {
+		hosts[i] = guard(h, hosts[i+1:], func() docker.Authorizer {
 			return docker.NewDockerAuthorizer(
 				docker.WithAuthClient(client), docker.WithAuthHeader(header), docker.WithAuthCreds(c.config.Credentials))
 		})
