@@ -4,6 +4,7 @@
 package registry_test
 
 import (
+	"context"
 	"crypto"
 	"fmt"
 	"maps"
@@ -67,6 +68,26 @@ func TestMirrorThatHangs(t *testing.T) {
 				wantFamily(t, err, want)
 			}
 		})
+	}
+}
+
+// TestMirrorThatHangsInAShortTime: the caller's context ends long before the time
+// that a verification may take.
+func TestMirrorThatHangsInAShortTime(t *testing.T) {
+	t.Parallel()
+	origin, _, verifier, desc := signedImage(t, true, signing.Bundle)
+	mirror := newTestRegistry(t, true)
+	mirror.onRequest(func(_ http.ResponseWriter, r *http.Request, _ http.Handler) { <-r.Context().Done() })
+	c := newClient(t, registry.Config{HostsDirs: []string{hostsDir(t, "registry.test", fmt.Sprintf(
+		"server = %q\n[host.%q]\n", origin.url, mirror.url), nil)}})
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+	defer cancel()
+	result, err := c.Verify(ctx, "registry.test/app:v1", verifier)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if result.Image.Target.Digest != desc.Digest {
+		t.Errorf("verified %s", result.Image.Target.Digest)
 	}
 }
 
