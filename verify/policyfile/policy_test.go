@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -255,4 +256,37 @@ func TestLimits(t *testing.T) {
 	}
 	_, err = policyfile.Parse([]byte(testdata(t, signedPolicy)), "", policyfile.Config{Limits: verify.Limits{Chain: -1}})
 	wantFamily(t, err, verify.ErrMisconfigured)
+}
+
+// TestJSON: whatever program wrote it, it says the same.
+func TestJSON(t *testing.T) {
+	t.Parallel()
+	const written = "{\n\t\"version\": 1,\n\t\"rules\": [\n\t\t{\"scope\": \"registry.example/team\", \"keys\": [\"KEYS/p256.pub\"],\n" +
+		"\t\t\"annotations\": {\"note\": \"\\\\/ 😀 ä\\u2028\"}, \"insecureIgnoreTransparencyLog\": true}\n\t]\n}\n"
+	want, err := mustParse(t, written, policyfile.Config{}).Rule("registry.example/team/app")
+	if err != nil || want.Line != 4 || !strings.Contains(want.Requirement, `annotation note is "\\/ 😀 ä\u2028"`) {
+		t.Fatalf("%+v, %v", want, err)
+	}
+	for name, change := range map[string]*strings.Replacer{
+		"slashes escaped":        strings.NewReplacer("/", `\/`),
+		"letters escaped":        strings.NewReplacer("😀", `\ud83d\uDE00`, "ä", `\u00e4`, "team", `\u0074eam`, "scope", `sc\u006fpe`),
+		"lines ended as Windows": strings.NewReplacer("\n", "\r\n"),
+		"indented by spaces":     strings.NewReplacer("\t", "    "),
+		"no spaces":              strings.NewReplacer("\t", "", ": ", ":", ", ", ","),
+	} {
+		got, err := mustParse(t, change.Replace(testdata(t, written)), policyfile.Config{}).Rule("registry.example/team/app")
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %+v, %v, want %+v", name, got, err, want)
+		}
+	}
+	for name, text := range map[string]string{
+		"half of a letter":   `\ud83d`,
+		"the halves swapped": `\ude00\ud83d`,
+	} {
+		_, err := policyfile.Parse([]byte(testdata(t, strings.Replace(written, "😀", text, 1))), "", policyfile.Config{})
+		wantFamily(t, err, verify.ErrMisconfigured)
+		if err != nil && !strings.Contains(err.Error(), "policy:5: ") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
