@@ -15,7 +15,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/containerd/containerd/v2/core/remotes/docker"
 	"github.com/containerd/errdefs"
@@ -26,9 +25,9 @@ import (
 )
 
 // guard puts checks in the way of everything that goes to and comes from a
-// host, which is the last to be asked or not. fresh makes the host's authorizer
-// anew; nil keeps the one that it has.
-func guard(host docker.RegistryHost, last bool, fresh func() docker.Authorizer) docker.RegistryHost {
+// host, after which the hosts of behind are asked. fresh makes the host's
+// authorizer anew; nil keeps the one that it has.
+func guard(host docker.RegistryHost, behind []docker.RegistryHost, fresh func() docker.Authorizer) docker.RegistryHost {
 	client := http.Client{}
 	if host.Client != nil {
 		client = *host.Client
@@ -37,15 +36,15 @@ func guard(host docker.RegistryHost, last bool, fresh func() docker.Authorizer) 
 	if transport == nil {
 		transport = http.DefaultTransport
 	}
-	server := &server{name: serverOf(host.Scheme, host.Host)}
-	client.Transport = guardedTransport{transport, server, host.Header, last}
+	server, rank := &server{name: serverOf(host.Scheme, host.Host)}, rankOf(host, behind)
+	client.Transport = guardedTransport{transport, server, host.Header, rank}
 	host.Client = &client
 	if fresh == nil && host.Authorizer != nil {
 		kept := host.Authorizer
 		fresh = func() docker.Authorizer { return kept }
 	}
 	if fresh != nil {
-		host.Authorizer = &guardedAuthorizer{fresh: fresh, server: server, last: last}
+		host.Authorizer = &guardedAuthorizer{fresh: fresh, server: server, rank: rank}
 	}
 	return host
 }
@@ -54,7 +53,7 @@ func guard(host docker.RegistryHost, last bool, fresh func() docker.Authorizer) 
 // are, the host says; they get what configured headers there are from the authorizer.
 func tokenClient(client *http.Client) *http.Client {
 	guarded := *client
-	guarded.Transport = tokenTransport{guardedTransport{client.Transport, &server{}, nil, true}}
+	guarded.Transport = tokenTransport{guardedTransport{client.Transport, &server{}, nil, rank{}}}
 	return &guarded
 }
 
@@ -91,7 +90,7 @@ func noToken(err error) error {
 type guardedAuthorizer struct {
 	fresh  func() docker.Authorizer
 	server *server
-	last   bool
+	rank   rank
 
 	mu      sync.Mutex
 	current *oneAtATime
@@ -125,7 +124,7 @@ func (a *guardedAuthorizer) forget(failed *oneAtATime) {
 func (a *guardedAuthorizer) Authorize(ctx context.Context, req *http.Request) error {
 	// A request of its own: it may still be written to after ctx has ended.
 	probe := &http.Request{URL: req.URL, Header: http.Header{}}
-	err := a.do(ctx, func(ctx context.Context, inner docker.Authorizer) error { return inner.Authorize(ctx, probe) })
+	err := a.do(ctx, req, func(ctx context.Context, inner docker.Authorizer) error { return inner.Authorize(ctx, probe) })
 	if err != nil {
 		if req.Body != nil {
 			// The uploader writes to a body that will now not be sent.
@@ -138,29 +137,25 @@ func (a *guardedAuthorizer) Authorize(ctx context.Context, req *http.Request) er
 }
 
 func (a *guardedAuthorizer) AddResponses(ctx context.Context, responses []*http.Response) error {
-	if last := responses[len(responses)-1].Request; last != nil && a.server.isAbove(last.URL) {
+	if len(responses) == 0 || responses[0].Request == nil {
+		return errdefs.ErrNotImplemented
+	}
+	if a.server.isAbove(responses[len(responses)-1].Request.URL) {
 		return fmt.Errorf("%w: credentials are asked for over plain HTTP", errdefs.ErrNotImplemented)
 	}
-	return a.do(ctx, func(ctx context.Context, inner docker.Authorizer) error { return inner.AddResponses(ctx, responses) })
+	return a.do(ctx, responses[0].Request, func(ctx context.Context, inner docker.Authorizer) error {
+		return inner.AddResponses(ctx, responses)
+	})
 }
 
-// do does not wait for longer than for an answer while there are other hosts: all
-// who wait for a token server that hangs go on at the same time.
-func (a *guardedAuthorizer) do(ctx context.Context, f func(context.Context, docker.Authorizer) error) error {
-	limited := ctx
-	if patience, ok := ctx.Value(patienceKey{}).(time.Duration); ok && !a.last {
-		var cancel context.CancelFunc
-		limited, cancel = context.WithTimeout(ctx, patience)
-		defer cancel()
-	}
+// do has the authorizer do f, on behalf of req.
+func (a *guardedAuthorizer) do(ctx context.Context, req *http.Request, f func(context.Context, docker.Authorizer) error) error {
 	inner := a.get()
-	err := inner.do(limited, func() error { return f(limited, inner.Authorizer) })
-	if err == nil {
-		return nil
-	}
-	a.forget(inner)
-	if limited.Err() != nil && ctx.Err() == nil {
-		return errNoAnswer
+	err := a.rank.within(ctx, req, func(ctx context.Context) error {
+		return inner.do(ctx, func() error { return f(ctx, inner.Authorizer) })
+	})
+	if err != nil {
+		a.forget(inner)
 	}
 	return err
 }
@@ -200,7 +195,7 @@ type guardedTransport struct {
 	next   http.RoundTripper
 	server *server
 	header http.Header
-	last   bool
+	rank   rank
 }
 
 func (t guardedTransport) RoundTrip(req *http.Request) (*http.Response, error) {

@@ -21,9 +21,8 @@ func (c *Client) Resolve(ctx context.Context, ref string) (verify.Image, error) 
 	if err != nil {
 		return verify.Image{}, fault.New(verify.ErrMisconfigured, op, ref, "reference", err)
 	}
-	limited, cancel := context.WithTimeoutCause(ctx, limits.VerifyTimeout, limits.Exceeded("time to resolve", limits.VerifyTimeout))
+	limited, cancel := withTime(ctx, limits.VerifyTimeout, "time to resolve")
 	defer cancel()
-	limited = withPatience(limited, limits.VerifyTimeout/limits.MirrorShare)
 	target, err := c.pullSource().resolve(c.ownContext(limited, limits.Manifest), name)
 	if err != nil {
 		return verify.Image{}, fault.New(kindOf(err), op, name.String(), "", err)

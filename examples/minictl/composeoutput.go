@@ -103,14 +103,15 @@ type composeProgress struct {
 	json     bool
 	out      io.Writer
 	terminal *os.File // nil if there is none
+	logs     *logs
 	names    []string
 	states   map[string]compose.State
 }
 
 func (a *app) composeProgress() *composeProgress {
-	p := &composeProgress{json: a.json, out: a.stderr, states: map[string]compose.State{}}
-	if f, ok := a.stderr.(*os.File); ok && !a.json && term.IsTerminal(int(f.Fd())) {
-		p.terminal = f
+	p := &composeProgress{json: a.json, out: a.stderr, logs: &a.logs, states: map[string]compose.State{}}
+	if !a.json {
+		p.terminal = a.terminal()
 	}
 	return p
 }
@@ -132,6 +133,7 @@ func (p *composeProgress) tell(e compose.Event) {
 		_, _ = io.WriteString(p.out, printable(name+": "+string(e.State))+"\n")
 	default:
 		if !seen {
+			p.logs.hold()
 			p.names = append(p.names, name)
 			_, _ = io.WriteString(p.out, "\n")
 		}
@@ -165,4 +167,5 @@ func (p *composeProgress) stop() {
 		height = 24
 	}
 	_, _ = fmt.Fprintf(p.out, "\x1b[%dA\x1b[J", min(len(p.names), height-1))
+	p.logs.release()
 }
