@@ -36,7 +36,7 @@ func guard(host docker.RegistryHost, behind []docker.RegistryHost, fresh func() 
 	if transport == nil {
 		transport = http.DefaultTransport
 	}
-	server, rank := &server{name: serverOf(host.Scheme, host.Host)}, rankOf(host, behind)
+	server, rank := newServer(host), rankOf(host, behind)
 	client.Transport = guardedTransport{transport, server, host.Header, rank}
 	host.Client = &client
 	if fresh == nil && host.Authorizer != nil {
@@ -232,7 +232,7 @@ func (t guardedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 // plain HTTP, too. One that the authorizer has for the other server is another, and
 // stays; but for authorizers, the same host by another scheme is the same.
 func (t guardedTransport) keepSecrets(req *http.Request) {
-	to := serverOf(req.URL.Scheme, req.URL.Host)
+	to := t.server.nameOf(req.URL)
 	if to != t.server.name {
 		for key := range t.header {
 			req.Header.Del(key)
@@ -242,28 +242,36 @@ func (t guardedTransport) keepSecrets(req *http.Request) {
 	for first.Response != nil && first.Response.Request != nil {
 		first = first.Response.Request
 	}
-	redirected := serverOf(first.URL.Scheme, first.URL.Host) != to && slices.Equal(first.Header["Authorization"], req.Header["Authorization"])
+	redirected := t.server.nameOf(first.URL) != to && slices.Equal(first.Header["Authorization"], req.Header["Authorization"])
 	if redirected || t.server.isAbove(req.URL) {
 		req.Header.Del("Authorization")
 	}
 }
 
 // serverOf is what a URL leads to, by its scheme and port.
-func serverOf(scheme, host string) string {
+func serverOf(scheme, host string) string { return scheme + "://" + portOf(scheme, host) }
+
+// portOf is the port of a host that a URL leads to.
+func portOf(scheme, host string) string {
 	u := url.URL{Scheme: scheme, Host: host}
 	port := u.Port()
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[scheme]
 	}
-	return scheme + "://" + net.JoinHostPort(strings.ToLower(u.Hostname()), port)
+	return net.JoinHostPort(strings.ToLower(u.Hostname()), port)
 }
 
 // server is the one that a host's configuration is for.
 type server struct {
-	name string
-	// isPlain is set where containerd has gone over to plain HTTP, as it does on
-	// loopback and where the host is said to be insecure.
+	// name is its own, and plain what it has where it speaks plain HTTP.
+	name, plain string
+	// isPlain is set where it may: where it is said to be insecure, and where
+	// containerd has gone over to plain HTTP, as it does on loopback.
 	isPlain atomic.Bool
+}
+
+func newServer(host docker.RegistryHost) *server {
+	return &server{name: serverOf(host.Scheme, host.Host), plain: serverOf("http", host.Host)}
 }
 
 // note keeps whether an answer came over plain HTTP that was asked for over TLS.
@@ -273,10 +281,21 @@ func (s *server) note(req *http.Request, resp *http.Response) {
 	}
 }
 
+// nameOf is serverOf, but that the server has one name, however it is spoken to.
+func (s *server) nameOf(u *url.URL) string {
+	name := serverOf(u.Scheme, u.Host)
+	if name == s.plain && s.isPlain.Load() {
+		return s.name
+	}
+	return name
+}
+
 // isAbove reports whether a URL to which the server leads is of plain HTTP, and the
-// server is not: there, anybody on the way could answer, and read.
+// server is not: there, anybody on the way could answer, and read. There is no way to
+// this machine.
 func (s *server) isAbove(u *url.URL) bool {
-	return strings.HasPrefix(s.name, "https:") && u.Scheme != "https" && !s.isPlain.Load()
+	local, err := docker.MatchLocalhost(u.Host)
+	return strings.HasPrefix(s.name, "https:") && u.Scheme != "https" && !s.isPlain.Load() && (err != nil || !local)
 }
 
 // CloseIdleConnections is what http.Client.CloseIdleConnections calls.

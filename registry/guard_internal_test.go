@@ -90,30 +90,78 @@ func TestSecretsAreNotSentInTheClear(t *testing.T) {
 }
 
 // TestSecretsAreSentWhereContainerdSpeaksPlainHTTP: an insecure host may speak TLS or
-// not. If it does not, that is no redirection.
+// not. If it does not, its own address is no redirection, however it writes it.
 func TestSecretsAreSentWhereContainerdSpeaksPlainHTTP(t *testing.T) {
 	t.Parallel()
 	next := &roundTripper{answer: func(req *http.Request) *http.Response {
 		plain := req.Clone(req.Context())
 		plain.URL.Scheme = "http"
+		if req.URL.Path == "/v2" {
+			return &http.Response{StatusCode: http.StatusTemporaryRedirect, Request: plain, Header: http.Header{"Location": {"http://registry.test:5000/v2/"}}}
+		}
 		return &http.Response{StatusCode: http.StatusUnauthorized, Request: plain, Header: http.Header{"Www-Authenticate": {"Basic"}}}
 	}}
 	host := guarded(next, "https", "registry.test:5000")
-	resp, err := host.Client.Do(request(t, "https://registry.test:5000/v2/"))
-	if err != nil {
-		t.Fatal(err)
+	var last *http.Response
+	for _, url := range []string{"https://registry.test:5000/v2", "http://registry.test:5000/upload"} {
+		resp, err := host.Client.Do(request(t, url))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		last = resp
 	}
-	_ = resp.Body.Close()
-	if err := host.Authorizer.AddResponses(t.Context(), []*http.Response{resp}); err != nil {
+	for _, req := range next.got {
+		if req.Header.Get("Authorization") == "" || req.Header.Get("X-Api-Key") == "" {
+			t.Errorf("%s is sent %v", req.URL, req.Header)
+		}
+	}
+	if err := host.Authorizer.AddResponses(t.Context(), []*http.Response{last}); err != nil {
 		t.Errorf("the challenge is refused: %v", err)
 	}
-	upload := request(t, "http://registry.test:5000/upload")
-	if resp, err = host.Client.Do(upload); err != nil {
-		t.Fatal(err)
+}
+
+// TestPlainHTTPOnThisMachine: there is nobody on the way to it.
+func TestPlainHTTPOnThisMachine(t *testing.T) {
+	t.Parallel()
+	for _, to := range []string{"http://127.0.0.1:5000", "http://localhost", "http://[::1]:5000"} {
+		next := &roundTripper{answer: func(*http.Request) *http.Response {
+			return &http.Response{StatusCode: http.StatusUnauthorized, Header: http.Header{"Www-Authenticate": {"Basic"}}}
+		}}
+		host := guarded(next, "https", "registry.test:5000")
+		resp, err := host.Client.Do(request(t, to+"/upload"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if next.got[0].Header.Get("Authorization") == "" || next.got[0].Header.Get("X-Api-Key") != "" {
+			t.Errorf("%s is sent %v", to, next.got[0].Header)
+		}
+		if err := host.Authorizer.AddResponses(t.Context(), []*http.Response{resp}); err != nil {
+			t.Errorf("%s: the challenge is refused: %v", to, err)
+		}
 	}
-	_ = resp.Body.Close()
-	if next.got[1].Header.Get("Authorization") == "" {
-		t.Error("the upload is sent no credentials")
+}
+
+// TestPlainHTTPOfAnInsecureRegistry, before anything is known of it.
+func TestPlainHTTPOfAnInsecureRegistry(t *testing.T) {
+	t.Parallel()
+	for insecure, config := range map[bool]Config{true: {InsecureRegistries: []string{"registry.test:5000"}}, false: {}} {
+		config.Credentials = func(string) (string, string, error) { return "me", "SECRET", nil }
+		c, err := New(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		hosts, err := c.registryHosts("registry.test:5000")
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = hosts[0].Authorizer.AddResponses(t.Context(), []*http.Response{{
+			StatusCode: http.StatusUnauthorized, Request: request(t, "http://registry.test:5000/v2/"), Header: http.Header{"Www-Authenticate": {"Basic"}},
+		}})
+		if insecure != (err == nil) {
+			t.Errorf("insecure is %t: %v", insecure, err)
+		}
 	}
 }
 

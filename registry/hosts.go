@@ -134,6 +134,9 @@ func (c *Client) loadHosts(host string, insecure *tls.Config) ([]docker.Registry
 			return docker.NewDockerAuthorizer(
 				docker.WithAuthClient(client), docker.WithAuthHeader(header), docker.WithAuthCreds(c.config.Credentials))
 		})
+		if insecure != nil {
+			hosts[i].Authorizer.(*guardedAuthorizer).server.isPlain.Store(true)
+		}
 	}
 	return hosts, nil
 }
