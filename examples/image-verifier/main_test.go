@@ -393,6 +393,26 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
+// Programs that log in write Docker Hub's name in several ways.
+func TestCredentialsOfDockerHub(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "credentials.json")
+	for _, name := range []string{"https://index.docker.io/v1/", "docker.io", "https://registry-1.docker.io"} {
+		if err := os.WriteFile(path, fmt.Appendf(nil, `{"auths":{%q:{"auth":"bm9kZTpzM2NyZXQ="},"x.example":{"identitytoken":"t"}}}`, name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := loadCredentials(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for host, want := range map[string]string{"registry-1.docker.io": "node s3cret", "docker.io": "node s3cret", "x.example": " t", "y.example": " "} {
+			if user, secret, err := c.of(host); err != nil || user+" "+secret != want {
+				t.Errorf("%s, for %s: %q %q, %v, want %q", name, host, user, secret, err, want)
+			}
+		}
+	}
+}
+
 // The registry is found as containerd finds it.
 func TestHostsOfContainerd(t *testing.T) {
 	t.Parallel()
