@@ -6,7 +6,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 
 	"github.com/distribution/reference"
 	"github.com/spf13/pflag"
@@ -47,21 +46,27 @@ func (p *policyFlags) verifier(a *app, flags *verifyFlags, name reference.Named)
 		if err := refuseWithout("--"+flagPolicy, p.set, "explain"); err != nil {
 			return nil, nil, err
 		}
-		verifier, err := flags.verifier()
+		verifier, err := flags.verifier(a)
 		return verifier, nil, err
 	}
-	policy, err := p.load(a)
+	policy, err := p.load()
 	if err != nil {
 		return nil, nil, err
 	}
 	rule, err := policy.Rule(name.String())
-	if err != nil || !p.explain {
-		return policy, nil, err
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, what := range rule.Insecure {
+		a.log.Warn(what, "scope", rule.Scope, "file", rule.File, "line", rule.Line)
+	}
+	if !p.explain {
+		return policy, nil, nil
 	}
 	return policy, &rule, nil
 }
 
-func (p *policyFlags) load(a *app) (*policyfile.Policy, error) {
+func (p *policyFlags) load() (*policyfile.Policy, error) {
 	if p.set.Changed(flagPolicy) && p.set.Changed(flagContainers) {
 		return nil, usageError{fmt.Errorf("--%s and --%s exclude each other", flagPolicy, flagContainers)}
 	}
@@ -71,11 +76,11 @@ func (p *policyFlags) load(a *app) (*policyfile.Policy, error) {
 			return nil, usageError{fmt.Errorf("--%s does nothing with a policy file", name)}
 		}
 	}
-	config := policyfile.Config{Logger: slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))}
+	// No logger, which would be told of every rule.
 	if p.set.Changed(flagContainers) {
-		return policyfile.LoadContainers(p.containers, config)
+		return policyfile.LoadContainers(p.containers, policyfile.Config{})
 	}
-	return policyfile.Load(p.path, config)
+	return policyfile.Load(p.path, policyfile.Config{})
 }
 
 // problemsOf are those of a policy file, a line each.

@@ -221,3 +221,20 @@ func TestNoProgressWithoutATerminal(t *testing.T) {
 		t.Errorf("wrote %q", &stderr)
 	}
 }
+
+func TestLogWaitsForProgress(t *testing.T) {
+	var stderr bytes.Buffer
+	a := &app{stderr: &stderr, logs: logs{out: &stderr}}
+	log := a.logger()
+	a.logs.hold()
+	log.Warn("first")
+	log.Debug("not shown")
+	if stderr.Len() != 0 {
+		t.Errorf("wrote %q over what is drawn", &stderr)
+	}
+	a.logs.release()
+	log.Info("second\x1b[2J")
+	if got, want := stderr.String(), "level=WARN msg=first\nlevel=INFO msg=\"second\\x1b[2J\"\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
