@@ -102,6 +102,9 @@ func strayed(v reflect.Value, path []string, found *problems) {
 			if strings.HasPrefix(key.String(), prefix) {
 				found.add(misplaced(inside))
 			}
+			if key.String()+"-" == prefix {
+				nested(v.MapIndex(key).Interface(), inside, found)
+			}
 			// Of environment and labels, compose-go makes extensions this one value.
 			if key.String() == consts.Extensions {
 				for _, name := range fieldName.FindAllString(textOf(v.MapIndex(key)), -1) {
@@ -126,6 +129,18 @@ func strayed(v reflect.Value, path []string, found *problems) {
 				inside = append(slices.Clone(path), strings.ToLower(field.Name))
 			}
 			strayed(v.Field(i), inside, found)
+		}
+	}
+}
+
+// nested finds names of fields without their prefix, in a mapping of its name. With
+// the prefix they are a template for services.
+func nested(value any, path []string, found *problems) {
+	mapping, _ := value.(map[string]any)
+	for _, name := range adapter.FieldNames() {
+		name = strings.TrimPrefix(name, prefix)
+		if _, ok := mapping[name]; ok {
+			found.add(misplaced(append(slices.Clone(path), name)))
 		}
 	}
 }

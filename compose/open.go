@@ -5,7 +5,7 @@ package compose
 
 import (
 	"context"
-	"encoding/json"
+	"fmt"
 
 	"github.com/cosignkit/cosignkit/registry/adapter"
 	"github.com/cosignkit/cosignkit/signing"
@@ -74,14 +74,8 @@ func openEach[T any](p *Plan, want func(Service) (w wanted, ok bool), open func(
 			found.add(Problem{Service: s.Name, Field: field, Err: failed[w.options]})
 		}
 	}
-	return opened, found.err(p.project.Name)
+	return opened, found.err(opRead, p.project.Name)
 }
 
-// keyOf is equal for equal options.
-func keyOf(options any) string {
-	b, err := json.Marshal(options)
-	if err != nil { // of strings, booleans and maps of strings there is none
-		return err.Error()
-	}
-	return string(b)
-}
+// keyOf is equal for equal options, of which it has every field.
+func keyOf(options any) string { return fmt.Sprintf("%#v", options) }

@@ -138,9 +138,12 @@ func NewPlan(project *types.Project, config Config, services ...string) (*Plan, 
 	dependency := p.selected(services, found)
 	for _, name := range slices.Sorted(maps.Keys(dependency)) {
 		p.add(name, fields[name], dependency[name], found)
+		if len(p.uses) > limits.Uses {
+			return nil, fault.New(verify.ErrMisconfigured, opRead, project.Name, "", limits.Exceeded("number of images", limits.Uses))
+		}
 	}
 	p.order(found)
-	if err := found.err(project.Name); err != nil {
+	if err := found.err(opRead, project.Name); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -193,8 +196,8 @@ func (p *Plan) add(name string, fields adapter.Fields, dependency bool, found *p
 	config := p.project.Services[name]
 	uses := usesOf(p.project.Name, config)
 	service := Service{Name: name, Fields: fields, Dependency: dependency}
-	if p.config.RequireVerified && !p.config.Push && !verifies(fields) {
-		found.add(Problem{Service: name, Field: fieldVerify, Err: expected("nothing", "cosign, since every service must be verified")})
+	if p.config.RequireVerified && !p.config.Push {
+		found.addUnverified(config, fields)
 	}
 	if len(uses) == 0 && (signs(fields) || verifies(fields)) {
 		found.add(Problem{Service: name, Field: "image", Err: expected("none", "an image to sign or verify")})
@@ -213,6 +216,21 @@ func (p *Plan) add(name string, fields adapter.Fields, dependency bool, found *p
 		p.uses = append(p.uses, u)
 	}
 	p.services = append(p.services, service)
+}
+
+// addUnverified adds what is not verified of a service that must be.
+func (p *problems) addUnverified(s types.ServiceConfig, fields adapter.Fields) {
+	const why = ", since every service must be verified"
+	switch {
+	case s.Provider != nil:
+		p.add(Problem{Service: s.Name, Field: "provider", Err: expected("one, which has no image", "none"+why)})
+	case !verifies(fields):
+		p.add(Problem{Service: s.Name, Field: fieldVerify, Err: expected("nothing", "cosign"+why)})
+	}
+	// A hook has those of its service, and can have more.
+	if len(s.Models) > 0 || slices.ContainsFunc(s.PreStart, func(h types.PreStartHook) bool { return len(h.Models) > 0 }) {
+		p.add(Problem{Service: s.Name, Field: "models", Err: expected("some, which are not verified", "none"+why)})
+	}
 }
 
 // order finds the order in which services start: each after those that it depends

@@ -246,6 +246,35 @@ func TestRequireVerified(t *testing.T) {
 	}
 }
 
+// TestRequireVerifiedRefusesWhatIsNoImage: nobody verifies a model, or what a
+// provider does. Without it they are the tool's.
+func TestRequireVerifiedRefusesWhatIsNoImage(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.push("a:v1", "a", "good")
+	project := s.load(`
+models: {llm: {model: registry.example/llm}}
+services:
+  web:
+    image: $R/a:v1` + good + `
+    models: [llm]
+    depends_on: [llm]
+  llm:
+    provider: {type: model}
+`)
+	_, err := compose.NewPlan(project, compose.Config{Adapter: s.adapter(), RequireVerified: true})
+	if want := "read project demo: 2 problems\n" +
+		"compose.yaml:13: service llm: provider: found one, which has no image; expected none, since every service must be verified\n" +
+		"compose.yaml:10: service web: models: found some, which are not verified; expected none, since every service must be verified"; err == nil || err.Error() != want {
+		t.Errorf("got %v", err)
+	}
+	var starter starter
+	result, err := s.plan(project, compose.Config{}).Start(s.ctx, s.puller(), starter.start)
+	if err != nil || len(starter.started) != 2 || !strings.HasPrefix(starter.started[0], "llm ") || len(result.Outcomes) != 1 {
+		t.Errorf("started %v, %v", starter.started, err)
+	}
+}
+
 // TestOneImageOfSeveralPolicies: one may accept it and another not.
 func TestOneImageOfSeveralPolicies(t *testing.T) {
 	t.Parallel()

@@ -95,7 +95,7 @@ func (p *problems) add(found Problem) {
 
 // err is nil if there are none. Which file has a field is only looked for when
 // there is something to say of it.
-func (p *problems) err(project string) error {
+func (p *problems) err(op, project string) error {
 	if len(p.list) == 0 {
 		return nil
 	}
@@ -105,5 +105,5 @@ func (p *problems) err(project string) error {
 	slices.SortStableFunc(p.list, func(a, b *Problem) int {
 		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
 	})
-	return fault.New(verify.ErrMisconfigured, opRead, fault.OneLine(project), "", p.list)
+	return fault.New(verify.ErrMisconfigured, op, fault.OneLine(project), "", p.list)
 }

@@ -6,12 +6,14 @@ package compose
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/containerd/containerd/v2/core/images"
+	"github.com/distribution/reference"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"go.yaml.in/yaml/v4"
 
@@ -19,6 +21,8 @@ import (
 	"github.com/cosignkit/cosignkit/registry"
 	"github.com/cosignkit/cosignkit/verify"
 )
+
+const opPin = "pin project"
 
 // Result is what became of the images of a plan.
 type Result struct {
@@ -145,17 +149,26 @@ func imageAt(s *types.ServiceConfig, use string) *string {
 // Override returns a Compose file, in YAML, that pins the services as [Result.Project]
 // does: given as the last of several files, it makes any tool start what was
 // verified. Services that are not pinned are not in it.
+//
+// It has images and nothing else that the project says, so that it can be kept and
+// shared: whoever has it learns of no variable. It can therefore not pin a pre_start
+// hook that has another image than its service. If what was verified has one, and
+// the project does not name its digest, that is a problem; see [Problems].
 func (r *Result) Override() ([]byte, error) {
 	project, err := r.Project()
 	if err != nil {
 		return nil, err
 	}
+	found := &problems{files: newSources(r.project)}
 	services := mapping{}
 	for _, o := range r.Outcomes {
 		if o.Use != "" || !o.pinned() {
 			continue
 		}
 		before, s := r.project.Services[o.Service], project.Services[o.Service]
+		if o.Verification != nil {
+			found.addHooks(before, s)
+		}
 		service := mapping{}
 		service.set("image", s.Image)
 		if before.Build != nil {
@@ -164,20 +177,19 @@ func (r *Result) Override() ([]byte, error) {
 		if before.PullPolicy != "" {
 			service.set("pull_policy", s.PullPolicy)
 		}
-		if len(s.PreStart) > 0 {
-			if err := service.encode("pre_start", s.PreStart); err != nil {
-				return nil, err
-			}
-			// The files before it would have theirs run as well.
-			service.last().Tag = "!override"
-		}
 		mounts := slices.DeleteFunc(slices.Clone(s.Volumes), func(v types.ServiceVolumeConfig) bool { return v.Type != types.VolumeTypeImage })
+		for i := range mounts {
+			mounts[i].Target = found.files.target(o.Service, len(s.Volumes), mounts[i].Target)
+		}
 		if len(mounts) > 0 {
 			if err := service.encode("volumes", mounts); err != nil {
 				return nil, err
 			}
 		}
 		services.add(o.Service, service.node())
+	}
+	if err := found.err(opPin, r.project.Name); err != nil {
+		return nil, err
 	}
 	root := mapping{}
 	root.add("services", services.node())
@@ -189,6 +201,31 @@ func (r *Result) Override() ([]byte, error) {
 		return nil, err
 	}
 	return b.Bytes(), nil
+}
+
+// addHooks adds the images of hooks that an override leaves as they are. Files
+// cannot change a hook of another file, only replace it with all that is in it.
+func (p *problems) addHooks(before, pinned types.ServiceConfig) {
+	for i, hook := range before.PreStart {
+		where, after := fmt.Sprintf("pre_start.%d", i), pinned.PreStart[i]
+		if hook.Image != after.Image && !(hook.Image == before.Image && p.files.inherits(before.Name, i, len(before.PreStart)-1)) {
+			p.addHook(before.Name, where, hook.Image, after.Image)
+		}
+		for j, v := range hook.Volumes {
+			if v.Source != after.Volumes[j].Source {
+				p.addHook(before.Name, fmt.Sprintf("%s.volumes.%d", where, j), v.Source, after.Volumes[j].Source)
+			}
+		}
+	}
+}
+
+func (p *problems) addHook(service, where, found, want string) {
+	if named, err := reference.ParseNormalizedNamed(found); err == nil {
+		if _, pinned := named.(reference.Digested); pinned {
+			return
+		}
+	}
+	p.add(Problem{Service: service, Field: where, Err: expected(found, "here "+want+", which an override cannot say")})
 }
 
 // mapping is a mapping of YAML with its keys in order.
@@ -223,8 +260,6 @@ func escape(n *yaml.Node) {
 	}
 }
 
-func (m *mapping) last() *yaml.Node { return m.content[len(m.content)-1] }
-
 func (m *mapping) node() *yaml.Node { return &yaml.Node{Kind: yaml.MappingNode, Content: m.content} }
 
 // Pin records in an image store what the images stood for, under their names and
@@ -237,7 +272,7 @@ func (r *Result) Pin(ctx context.Context, store images.Store) error {
 		}
 		for _, name := range []string{o.Image, o.Pinned()} {
 			if err := registry.Pin(ctx, store, name, o.Target); err != nil {
-				return fault.New(verify.ErrInconclusive, "pin project", "", "service "+o.Service, err)
+				return fault.New(verify.ErrInconclusive, opPin, "", "service "+o.Service, err)
 			}
 		}
 	}

@@ -5,6 +5,7 @@ package compose_test
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -88,6 +89,16 @@ func TestEveryImageOfAServiceIsPinned(t *testing.T) {
 		t.Errorf("the project of the caller has changed: %+v", got)
 	}
 
+	// An override cannot pin the hook that has an image of its own.
+	_, err = result.Override()
+	if problems := compose.Problems(err); family(err) != "misconfigured" || len(problems) != 1 || problems[0].Service != "web" || problems[0].Line != 13 ||
+		problems[0].Error() != "compose.yaml:13: service web: pre_start.0: found "+s.host+"/init:v1; expected here "+setup+", which an override cannot say" {
+		t.Errorf("got %v", err)
+	}
+	project = s.load(strings.Replace(rich, "$R/init:v1", setup, 1))
+	if result, err = s.plan(project, compose.Config{}).Pull(s.ctx, s.puller()); err != nil {
+		t.Fatal(err)
+	}
 	override, err := result.Override()
 	if err != nil {
 		t.Fatal(err)
@@ -104,6 +115,151 @@ func TestEveryImageOfAServiceIsPinned(t *testing.T) {
 	// What was pinned is verified as it was.
 	if _, err := s.plan(again, compose.Config{}, "web").Verify(s.ctx); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestTheOverrideSaysNothingOfVariables: people commit it.
+func TestTheOverrideSaysNothingOfVariables(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.push("web:v1", "web", "good")
+	s.push("data:v1", "data", "good")
+	s.write("service.env", "A=s3cret-1\n")
+	s.write("hook.env", "B=s3cret-2\n")
+	project := s.load(`
+services:
+  web:
+    image: $R/web:v1`+good+`
+    env_file: service.env
+    environment: {C: "${SECRET}"}
+    labels: {d: "${SECRET}"}
+    command: [serve, "--token=${SECRET}"]
+    pre_start:
+      - {command: [migrate, "--token=${SECRET}"], env_file: hook.env}
+    post_start:
+      - {command: [warm], environment: {E: "${SECRET}"}}
+    pre_stop:
+      - {command: [drain], environment: {F: "${SECRET}"}}
+    volumes:
+      - {type: image, source: "$R/data:v1", target: /data}
+      - {type: bind, source: "/s3cret-4", target: /host}
+`, cli.WithEnv([]string{"SECRET=s3cret-3"}))
+	if hook := project.Services["web"].PreStart[0]; hook.Environment["A"] == nil || hook.Environment["B"] == nil {
+		t.Fatalf("compose-go has not resolved the files of variables: %v", hook.Environment)
+	}
+	result, err := s.plan(project, compose.Config{}).Verify(s.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	override, err := result.Override()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(override), "s3cret") || strings.Count(string(override), "@sha256:") != 2 {
+		t.Errorf("got\n%s", override)
+	}
+}
+
+// TestHooksInAnOverride: one without an image is pinned with its service, also by an
+// override; one that names an image is not, though it be the same.
+func TestHooksInAnOverride(t *testing.T) {
+	t.Parallel()
+	const service = "services:\n  web:\n    image: $R/web:v1" + good
+	for name, c := range map[string]struct {
+		files map[string]string
+		hooks int
+		want  string
+	}{
+		"no image":               {map[string]string{"1.yaml": service + "    pre_start: [{command: [a]}, {command: [b]}]\n"}, 2, "ok"},
+		"of another service":     {map[string]string{"1.yaml": service + "  base:\n    image: $R/web:v1\n    pre_start: [{command: [a]}]\n", "2.yaml": "services: {web: {extends: {service: base, file: 1.yaml}}}"}, 1, "ok"},
+		"of an anchor":           {map[string]string{"1.yaml": "x-hooks: &hooks [{command: [a]}]\n" + service + "    pre_start: *hooks\n"}, 1, "ok"},
+		"the same image":         {map[string]string{"1.yaml": service + "    pre_start: [{command: [a], image: $R/web:v1}]\n"}, 1, "misconfigured"},
+		"the same image, merged": {map[string]string{"1.yaml": "x-hook: &hook {image: $R/web:v1}\n" + service + "    pre_start: [{<<: *hook, command: [a]}]\n"}, 1, "misconfigured"},
+		"another one has it":     {map[string]string{"1.yaml": service + "    pre_start: [{command: [a]}, {command: [b], image: $R/web:v1}]\n"}, 2, "misconfigured"},
+		"one of a digest":        {map[string]string{"1.yaml": service + "    pre_start: [{command: [a]}, {command: [b], image: $R/web:v1@$D}]\n"}, 2, "ok"},
+		"in another file":        {map[string]string{"1.yaml": service + "    pre_start: [{command: [a]}]\n", "2.yaml": "services: {web: {pre_start: [{command: [b], image: $R/web:v1}]}}"}, 2, "misconfigured"},
+		"that nobody finds":      {map[string]string{"1.yaml": service + "    pre_start: [{command: [a]}]\n", "2.yaml": "services: {web: {pre_start: [{command: [b]}]}}"}, 2, "misconfigured"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t)
+			d := s.push("web:v1", "web", "good")
+			var files []string
+			for file, content := range c.files {
+				files = append(files, s.write(file, strings.ReplaceAll(content, "$D", d.String())))
+			}
+			slices.Sort(files)
+			project, err := loadProject(s.ctx, s.dir, files)
+			if err != nil {
+				t.Fatal(err)
+			}
+			result, err := s.plan(project, compose.Config{}, "web").Verify(s.ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			override, err := result.Override()
+			if family(err) != c.want {
+				t.Fatalf("got %v, want %s", err, c.want)
+			}
+			if n := len(project.Services["web"].PreStart); n != c.hooks {
+				t.Errorf("%d hooks", n)
+			}
+			if err != nil {
+				return
+			}
+			again, err := loadProject(s.ctx, s.dir, append(files, s.write("pinned.yaml", string(override))))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, hook := range again.Services["web"].PreStart {
+				if !strings.HasSuffix(hook.Image, "@"+d.String()) {
+					t.Errorf("a hook starts %s", hook.Image)
+				}
+			}
+		})
+	}
+	t.Run("files that are not known", func(t *testing.T) {
+		t.Parallel()
+		s := newScene(t)
+		s.push("web:v1", "web", "good")
+		project := s.load(service + "    pre_start: [{command: [a]}]\n")
+		project.ComposeFiles = nil
+		result, err := s.plan(project, compose.Config{}).Verify(s.ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := result.Override(); family(err) != "misconfigured" {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// TestAnOverrideReplacesMountsAsTheyAreWritten: compose-go cleans targets after it
+// compares them.
+func TestAnOverrideReplacesMountsAsTheyAreWritten(t *testing.T) {
+	t.Parallel()
+	for _, target := range []string{"/data", "/data/", "/data//", "/x/../data", "/d$$ata"} {
+		s := newScene(t)
+		s.push("web:v1", "web", "good")
+		s.push("data:v1", "data", "good")
+		project := s.load("services:\n  web:\n    image: $R/web:v1" + good + "    volumes:\n      - {type: tmpfs, target: /tmp}\n      - {type: image, source: '$R/data:v1', target: '" + target + "'}\n")
+		result, err := s.plan(project, compose.Config{}).Verify(s.ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		override, err := result.Override()
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := loadProject(s.ctx, s.dir, []string{s.dir + "/compose.yaml", s.write("pinned.yaml", string(override))})
+		if err != nil {
+			t.Errorf("%s: %v\n%s", target, err, override)
+			continue
+		}
+		volumes := again.Services["web"].Volumes
+		if len(volumes) != 2 || !strings.Contains(volumes[1].Source, "@sha256:") {
+			t.Errorf("%s: mounts %+v", target, volumes)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ package compose
 
 import (
 	"bytes"
+	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -17,10 +18,10 @@ import (
 	"github.com/cosignkit/cosignkit/internal/limits"
 )
 
-// sources finds fields in the files of a project, for messages and for nothing
-// else: what a field says is what compose-go makes of all files. It reads what
-// was written and does not interpolate, so that it may not find a field, or find
-// one that another file removes.
+// sources finds fields in the files of a project, for messages and for what an
+// override has to write alike: what a field says is what compose-go makes of all
+// files. It reads what was written and does not interpolate, so that it may not
+// find a field, or find one that another file removes.
 type sources struct {
 	dir   string
 	files []string
@@ -50,8 +51,8 @@ func (s *sources) find(service, field string) (file string, line int) {
 	}
 	for ; len(path) >= shortest; path = path[:len(path)-1] {
 		for i := len(s.files) - 1; i >= 0; i-- {
-			if file, line := s.lookup(source{s.files[i], s.dir}, path, limits.ComposeDepth); line > 0 {
-				return s.relative(file), line
+			if at := s.lookup(source{s.files[i], s.dir}, path, limits.ComposeDepth); at.key != nil {
+				return s.relative(at.file), at.key.Line
 			}
 		}
 	}
@@ -63,6 +64,39 @@ func (s *sources) relative(file string) string {
 		file = filepath.ToSlash(inside)
 	}
 	return fault.OneLine(file)
+}
+
+// inherits reports whether a pre_start hook has the image of its service because it
+// names none. It is false where the files do not show that. The last hook has to be
+// found as well: of several files, each with its own hooks, no number is known.
+func (s *sources) inherits(service string, hook, last int) bool {
+	at := func(i int, field ...string) []string {
+		return append([]string{"services", service, "pre_start", strconv.Itoa(i)}, field...)
+	}
+	found := false
+	for _, file := range s.files {
+		in := source{file, s.dir}
+		if s.lookup(in, at(hook, "image"), limits.ComposeDepth).key != nil {
+			return false
+		}
+		found = found || s.lookup(in, at(last), limits.ComposeDepth).key != nil
+	}
+	return found && s.visits >= 0
+}
+
+// target is how a file writes the target of a mount, which compose-go cleans after
+// it has compared those of several files.
+func (s *sources) target(service string, mounts int, cleaned string) string {
+	for i := range mounts {
+		at := []string{"services", service, "volumes", strconv.Itoa(i), "target"}
+		for _, file := range s.files {
+			written := s.lookup(source{file, s.dir}, at, limits.ComposeDepth).value
+			if written != nil && path.Clean(written.Value) == cleaned {
+				return written.Value
+			}
+		}
+	}
+	return cleaned
 }
 
 // source is a file, and the directory from which it names others.
@@ -78,38 +112,47 @@ func (f source) names(file string) source {
 // lookupVisits is what looking into a file costs, in nodes.
 const lookupVisits = 100
 
+// place is where a field was found, if it was.
+type place struct {
+	file       string
+	key, value *yaml.Node
+}
+
 // lookup looks in a file, then where the service of path comes from, then in what
 // the file includes.
-func (s *sources) lookup(in source, path []string, depth int) (file string, line int) {
+func (s *sources) lookup(in source, path []string, depth int) place {
 	s.visits -= lookupVisits
 	if depth == 0 || s.visits < 0 {
-		return "", 0
+		return place{}
 	}
 	documents := s.read(in.file)
 	for i := len(documents) - 1; i >= 0; i-- {
 		root := documents[i]
-		if line := s.lineOf(root, path); line > 0 {
-			return in.file, line
+		last := len(path) - 1
+		if parent := s.at(root, path[:last]...); parent != nil {
+			if key, value := s.entry(parent, path[last], limits.ComposeDepth); key != nil {
+				return place{in.file, key, value}
+			}
 		}
 		if len(path) > 2 && path[0] == "services" {
-			if file, line := s.extended(in, root, path, depth-1); line > 0 {
-				return file, line
+			if at := s.extended(in, root, path, depth-1); at.key != nil {
+				return at
 			}
 		}
 		for _, included := range s.includes(root) {
-			if file, line := s.lookup(in.names(included), path, depth-1); line > 0 {
-				return file, line
+			if at := s.lookup(in.names(included), path, depth-1); at.key != nil {
+				return at
 			}
 		}
 	}
-	return "", 0
+	return place{}
 }
 
 // extended looks in the service that the service of path extends.
-func (s *sources) extended(in source, root *yaml.Node, path []string, depth int) (file string, line int) {
+func (s *sources) extended(in source, root *yaml.Node, path []string, depth int) place {
 	extends := s.at(root, "services", path[1], "extends")
 	if extends == nil {
-		return "", 0
+		return place{}
 	}
 	from := extends.Value
 	if service := s.at(extends, "service"); service != nil {
@@ -166,19 +209,6 @@ func (s *sources) read(file string) []*yaml.Node {
 			s.parsed[file] = append(s.parsed[file], document.Content[0])
 		}
 	}
-}
-
-// lineOf is the line of the last key of path, or 0.
-func (s *sources) lineOf(root *yaml.Node, path []string) int {
-	last := len(path) - 1
-	parent := s.at(root, path[:last]...)
-	if parent == nil {
-		return 0
-	}
-	if key, _ := s.entry(parent, path[last], limits.ComposeDepth); key != nil {
-		return key.Line
-	}
-	return 0
 }
 
 // at is the node at a path of keys, or nil.

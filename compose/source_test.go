@@ -149,6 +149,20 @@ func TestServicesAreBounded(t *testing.T) {
 	}
 }
 
+// TestImagesAreBounded: a service can mount any number of them.
+func TestImagesAreBounded(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	web := types.ServiceConfig{Name: "web", ContainerSpec: types.ContainerSpec{Image: "a"}}
+	for i := range 10_000 {
+		web.Volumes = append(web.Volumes, types.ServiceVolumeConfig{Type: types.VolumeTypeImage, Source: "a", Target: fmt.Sprintf("/%d", i)})
+	}
+	project := &types.Project{Name: "demo", Services: types.Services{"web": web}}
+	if _, err := compose.NewPlan(project, compose.Config{Adapter: s.adapter()}); family(err) != "misconfigured" || !strings.Contains(err.Error(), "number of images") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestWhatIsNoPlan: what a caller can get wrong, and projects that compose-go was
 // told not to check.
 func TestWhatIsNoPlan(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/containerd/errdefs"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -84,14 +85,35 @@ func (p *Plan) resolve(ctx context.Context, client *registry.Client, ref string,
 	if !local {
 		return client.Resolve(ctx, ref)
 	}
-	record, err := p.config.Store.ImageService().Get(ctx, ref)
-	if errdefs.IsNotFound(err) {
-		return verify.Image{}, fault.New(verify.ErrMisconfigured, "verify", ref, "", errors.New("not in the image store, and pull_policy is never"))
+	for _, name := range recordNames(ref) {
+		record, err := p.config.Store.ImageService().Get(ctx, name)
+		if errdefs.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return verify.Image{}, fault.New(verify.ErrInconclusive, "verify", ref, "image store", fault.Printable(err))
+		}
+		// A tag that has moved on says nothing about the digest that is wanted. A name
+		// with that digest and another target is refused.
+		if name == ref || strings.Contains(name, "@") || strings.HasSuffix(ref, "@"+record.Target.Digest.String()) {
+			return verify.Image{Name: ref, Target: plain(record.Target)}, nil
+		}
 	}
-	if err != nil {
-		return verify.Image{}, fault.New(verify.ErrInconclusive, "verify", ref, "image store", fault.Printable(err))
+	return verify.Image{}, fault.New(verify.ErrMisconfigured, "verify", ref, "", errors.New("not in the image store, and pull_policy is never"))
+}
+
+// recordNames are the names under which tools record an image: one with tag and
+// digest under both, or under either.
+func recordNames(ref string) []string {
+	named, digest, pinned := strings.Cut(ref, "@")
+	if !pinned {
+		return []string{ref}
 	}
-	return verify.Image{Name: ref, Target: plain(record.Target)}, nil
+	names := []string{ref, named}
+	if colon := strings.LastIndex(named, ":"); colon > strings.LastIndex(named, "/") {
+		names = append(names, named[:colon]+"@"+digest)
+	}
+	return names
 }
 
 // plain leaves of a descriptor what identifies content.

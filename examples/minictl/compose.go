@@ -104,6 +104,9 @@ func (c *composeCommand) load(ctx context.Context) (*types.Project, error) {
 		cli.WithEnvFiles(), // that of the project, where it is elsewhere
 		cli.WithDotEnv,
 		cli.WithDefaultProfiles(c.profiles...),
+		// For minictl they are elements that it cannot run, and need not be there.
+		cli.WithoutEnvironmentResolution,
+		cli.WithoutLabelsResolution,
 	)
 	if err != nil {
 		return nil, err
@@ -233,7 +236,7 @@ func (c *composeCommand) config(ctx context.Context, a *app, project *types.Proj
 	}
 	override, err := result.Override()
 	if err != nil {
-		return misconfigured("pin project", project.Name, err)
+		return severalLines{err}
 	}
 	// The file is for a pipe, and the summary for who looks on.
 	for _, line := range newSummary(project.Name, false, result).text() {

@@ -4,10 +4,10 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/term"
@@ -118,11 +118,9 @@ func (a *app) composeProgress() *composeProgress {
 // tell is never called by two goroutines at a time.
 func (p *composeProgress) tell(e compose.Event) {
 	name := serviceOutcome{Service: e.Service, Use: e.Use}.name()
-	_, seen := p.states[name]
-	p.states[name] = e.State
 	switch {
 	case p.json:
-		_ = json.NewEncoder(p.out).Encode(struct {
+		_ = writeJSON(p.out, struct {
 			Service string        `json:"service"`
 			Use     string        `json:"use,omitempty"`
 			Image   string        `json:"image"`
@@ -130,8 +128,10 @@ func (p *composeProgress) tell(e compose.Event) {
 		}{e.Service, e.Use, e.Image, e.State})
 	case p.terminal == nil:
 		_, _ = io.WriteString(p.out, printable(name+": "+string(e.State))+"\n")
+	case e.State == compose.Starting || e.State == compose.Started:
+		p.stop() // what starts may write to the terminal, and must not be overwritten
 	default:
-		if !seen {
+		if p.states[name] = e.State; !slices.Contains(p.names, name) {
 			p.names = append(p.names, name)
 			_, _ = io.WriteString(p.out, "\n")
 		}
@@ -141,11 +141,8 @@ func (p *composeProgress) tell(e compose.Event) {
 
 // draw redraws as many lines as fit, the last ones.
 func (p *composeProgress) draw() {
-	width, height, err := term.GetSize(int(p.terminal.Fd()))
-	if err != nil || width < 20 || height < 2 {
-		width, height = 80, 24
-	}
-	shown := p.names[max(0, len(p.names)-height+1):]
+	width, lines := p.size()
+	shown := p.names[len(p.names)-lines:]
 	var b strings.Builder
 	fmt.Fprintf(&b, "\x1b[%dA", len(shown))
 	for _, name := range shown {
@@ -155,14 +152,22 @@ func (p *composeProgress) draw() {
 	_, _ = io.WriteString(p.out, b.String())
 }
 
+// size is how wide the terminal is, and how many lines are drawn on it: below them
+// is the cursor.
+func (p *composeProgress) size() (width, lines int) {
+	width, height, err := term.GetSize(int(p.terminal.Fd()))
+	if err != nil || width < 1 || height < 1 {
+		width, height = 80, 24
+	}
+	return width, min(len(p.names), max(height-1, 1))
+}
+
 // stop takes the lines away: what is printed then says the same and more.
 func (p *composeProgress) stop() {
 	if p.terminal == nil || len(p.names) == 0 {
 		return
 	}
-	_, height, err := term.GetSize(int(p.terminal.Fd()))
-	if err != nil || height < 2 {
-		height = 24
-	}
-	_, _ = fmt.Fprintf(p.out, "\x1b[%dA\x1b[J", min(len(p.names), height-1))
+	_, lines := p.size()
+	_, _ = fmt.Fprintf(p.out, "\x1b[%dA\x1b[J", lines)
+	p.names = nil
 }

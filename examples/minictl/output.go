@@ -9,6 +9,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf16"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -23,7 +25,7 @@ type texter interface{ text() []string }
 // print writes the result of a command to stdout.
 func (a *app) print(result texter) error {
 	if a.json {
-		return json.NewEncoder(a.stdout).Encode(result)
+		return writeJSON(a.stdout, result)
 	}
 	for _, line := range result.text() {
 		if _, err := io.WriteString(a.stdout, printable(line)+"\n"); err != nil {
@@ -31,6 +33,27 @@ func (a *app) print(result texter) error {
 		}
 	}
 	return nil
+}
+
+// writeJSON writes a line of JSON. Like printable it is for terminals: what controls
+// one is escaped, also where JSON does not ask for it.
+func writeJSON(w io.Writer, value any) error {
+	content, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	var b strings.Builder
+	for _, r := range string(content) {
+		if unicode.IsPrint(r) {
+			b.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) {
+			fmt.Fprintf(&b, `\u%04x`, unit)
+		}
+	}
+	_, err = io.WriteString(w, b.String()+"\n")
+	return err
 }
 
 // keyFiles is what generate-key-pair wrote.

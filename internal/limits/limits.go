@@ -197,6 +197,10 @@ const (
 	// seen with a few hundred.
 	Services = 4096
 
+	// Uses bounds the images that the services of a plan use, with those of their
+	// hooks and mounts.
+	Uses = 2 * Services
+
 	// ParallelImages is how many images of a Compose project are worked on at
 	// once. Each takes a few requests at a time, and registries throttle by client.
 	ParallelImages = 8

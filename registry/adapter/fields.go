@@ -91,7 +91,7 @@ func (e FieldErrors) Error() string {
 // wrong type, an unknown field, with the nearest that is known, a field
 // without its provider, a provider without what it needs, fields that exclude
 // each other, an empty value. So is a name outside of the prefix that is one of a
-// field but for a typo. Relative paths are resolved against dir, and references
+// field but for a typo, or looks like one, and a mapping under x-nerdctl itself. Relative paths are resolved against dir, and references
 // with a scheme, such as env://NAME, are left as they are; whether files exist is
 // [Fields.CheckFiles]'s.
 //
@@ -105,17 +105,18 @@ func (e FieldErrors) Error() string {
 func ParseFields(service string, extensions map[string]any, dir string) (Fields, error) {
 	p := fieldParser{service: service, dir: dir, values: map[string]any{}}
 	for name, value := range extensions {
+		folded := folded(name)
 		switch {
 		case slices.Contains(fieldNames, name):
 			p.values[name] = value
-		case strings.HasPrefix(strings.ToLower(name), FieldPrefix):
+		case folded+"-" == FieldPrefix && value != nil:
+			p.problem(name, describe(value), "fields beside it, such as "+fieldVerify+": "+Cosign)
+		case strings.HasPrefix(folded, FieldPrefix) || nearPrefix(folded):
 			p.unknown(name)
 		default:
 			// A typo in the prefix would switch verification off.
-			if nearest, distance := nearestField(strings.ToLower(name)); distance <= 2 {
+			if nearest, distance := nearestField(folded); distance <= 2 {
 				p.problem(name, "an unknown field", nearest)
-			} else if nearPrefix(name) {
-				p.unknown(name)
 			}
 		}
 	}
@@ -143,7 +144,7 @@ func (p *fieldParser) problem(field, found, want string) {
 func (p *fieldParser) unknown(name string) {
 	want := "one of " + strings.Join(fieldNames, ", ")
 	// A third of its length is as much as a typo changes.
-	if nearest, distance := nearestField(strings.ToLower(name)); distance <= (len(name)-len(FieldPrefix))/3+1 {
+	if nearest, distance := nearestField(folded(name)); distance <= (len(name)-len(FieldPrefix))/3+1 {
 		want = nearest
 	}
 	p.problem(name, "an unknown field", want)
@@ -217,6 +218,7 @@ func (p *fieldParser) verify() VerifyOptions {
 		if o.InsecureIgnoreTlog, ok = value.(bool); !ok {
 			p.problem(fieldIgnoreTlog, describe(value), "true or false, as a boolean")
 		}
+		o.RequireTlog = ok && !o.InsecureIgnoreTlog
 	}
 	p.who()
 	return o

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cosignkit/cosignkit/registry/adapter"
 	"github.com/cosignkit/cosignkit/verify"
@@ -42,7 +43,7 @@ func TestParseFields(t *testing.T) {
 	}{
 		"no fields": {},
 		"fields of others": {
-			fields: map[string]any{"x-logging": 1, "x-nerdctl": nil, "x-common": map[string]any{"a": 1}, "x-sign": "a"},
+			fields: map[string]any{"x-logging": 1, "x-nerdctl": nil, "x-common": map[string]any{"a": 1}, "x-sign": "a", "x-\u8a2d\u5b9a\u8a2d\u5b9a\u8a2d\u5b9a-\u8a2d\u5b9a": 1, "x-nerd": 1, "x-verify": "cosign"},
 		},
 		"none turns off what a base file asks for": {
 			fields: map[string]any{
@@ -206,6 +207,41 @@ func TestParseFieldsRefuses(t *testing.T) {
 		"an underscore": {
 			map[string]any{"x-nerdctl_verify": "cosign"},
 			[]string{"x-nerdctl_verify: found an unknown field, want x-nerdctl-verify"},
+		},
+		"underscores": {
+			map[string]any{"x-nerdctl_cosign_public_key": "cosign.pub"},
+			[]string{"x-nerdctl_cosign_public_key: found an unknown field, want x-nerdctl-cosign-public-key"},
+		},
+		"a letter of another alphabet": {
+			map[string]any{"x-n\u0435rdctl-verify": "cosign"},
+			[]string{"x-n\u0435rdctl-verify: found an unknown field, want x-nerdctl-verify"},
+		},
+		"many letters of other alphabets": {
+			map[string]any{"x-n\u0435rd\u0441tl-v\u0435r\u0456f\u0443": "cosign", "x-\uff4e\uff45\uff52\uff44\uff43\uff54\uff4c-sign": "cosign"},
+			[]string{
+				"x-n\u0435rd\u0441tl-v\u0435r\u0456f\u0443: found an unknown field, want x-nerdctl-verify",
+				"x-\uff4e\uff45\uff52\uff44\uff43\uff54\uff4c-sign: found an unknown field, want x-nerdctl-sign",
+			},
+		},
+		"another hyphen": {
+			map[string]any{"x-nerdctl\u2010verify": "cosign"},
+			[]string{"x-nerdctl\u2010verify: found an unknown field, want x-nerdctl-verify"},
+		},
+		"what nobody sees": {
+			map[string]any{"x-\u200bnerd\u200bctl-\u200bveri\u0307fy": "cosign"},
+			[]string{`"x-\u200bnerd\u200bctl-\u200bveri` + "\u0307" + `fy": found an unknown field, want x-nerdctl-verify`},
+		},
+		"a mapping in the place of the fields": {
+			map[string]any{"x-nerdctl": map[string]any{"verify": "cosign"}},
+			[]string{"x-nerdctl: found a mapping, want fields beside it, such as x-nerdctl-verify: cosign"},
+		},
+		"a provider in the place of the fields": {
+			map[string]any{"x-nerdctl": "cosign"},
+			[]string{`x-nerdctl: found the string "cosign", want fields beside it, such as x-nerdctl-verify: cosign`},
+		},
+		"a provider that is a date": {
+			with(verifying, "x-nerdctl-verify", time.Unix(0, 0)),
+			[]string{"x-nerdctl-verify: found a date, want cosign, notation or none, as a string"},
 		},
 		"another case": {
 			map[string]any{"x-nerdctl-Sign": "cosign"},

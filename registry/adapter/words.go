@@ -8,6 +8,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -50,6 +51,8 @@ func describe(value any) string {
 		return fmt.Sprintf("the boolean %t", v)
 	case int, int64, uint64, float64:
 		return fmt.Sprintf("the number %v", v)
+	case time.Time:
+		return "a date"
 	case []any:
 		return "a list"
 	case map[string]any:
@@ -62,8 +65,33 @@ func describe(value any) string {
 	}
 }
 
-// nearestField returns the field whose name takes the fewest edits to become
-// name, and how many.
+// lookAlike stands for a letter of another alphabet, which may look like any.
+const lookAlike = 0
+
+// folded is the name of a field as it looks: in small letters, without what is
+// invisible, and with hyphens for what people write in their place. Of a name that
+// is mostly in another alphabet it is empty.
+func folded(name string) string {
+	name = strings.Map(func(r rune) rune {
+		switch {
+		case r == '_' || unicode.Is(unicode.Pd, r):
+			return '-'
+		case unicode.In(r, unicode.Cf, unicode.Mn):
+			return -1
+		case r > unicode.MaxASCII:
+			return lookAlike
+		default:
+			return r
+		}
+	}, strings.ToLower(name))
+	if 2*strings.Count(name, string(rune(lookAlike))) > len(name) {
+		return ""
+	}
+	return name
+}
+
+// nearestField returns the field whose name takes the fewest edits to become the
+// folded name, and how many.
 func nearestField(name string) (nearest string, distance int) {
 	distance = math.MaxInt
 	if len(name) > 2*longest { // no typo, and costly
@@ -77,13 +105,14 @@ func nearestField(name string) (nearest string, distance int) {
 	return nearest, distance
 }
 
-// nearPrefix reports whether name begins with FieldPrefix but for a typo.
+// nearPrefix reports whether a folded name begins with FieldPrefix but for a typo.
 func nearPrefix(name string) bool {
-	parts := strings.SplitN(strings.ToLower(name), "-", 3)
+	parts := strings.SplitN(name, "-", 3)
 	return len(parts) == 3 && len(parts[1]) < 2*len(FieldPrefix) && edits(parts[0]+"-"+parts[1]+"-", FieldPrefix) <= 2
 }
 
-// edits is the Levenshtein distance of two strings, in bytes.
+// edits is the Levenshtein distance of two strings, in bytes. In a, lookAlike equals
+// any.
 func edits(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
@@ -94,7 +123,7 @@ func edits(a, b string) int {
 		row[0] = i + 1
 		for j := range len(b) {
 			cost := 1
-			if a[i] == b[j] {
+			if a[i] == b[j] || a[i] == lookAlike {
 				cost = 0
 			}
 			diagonal, row[j+1] = row[j+1], min(diagonal+cost, row[j]+1, row[j+1]+1)

@@ -378,6 +378,7 @@ func TestComposeRefusesWhatMinictlCannotRun(t *testing.T) {
 		"networks":   "networks: [other]",
 		"pre_start":  "pre_start: [{command: [check]}]",
 		"depends_on": "depends_on: {db: {condition: service_healthy}}",
+		"env_file":   "env_file: missing.env",
 	} {
 		content = "name: refused\nservices:\n  web:\n    image: registry.invalid/web\n    " + content + "\n  db:\n    image: registry.invalid/db\nnetworks: {other: {}}\n"
 		p := newProject(t, n, newRegistry(t), content)
@@ -386,6 +387,7 @@ func TestComposeRefusesWhatMinictlCannotRun(t *testing.T) {
 				t.Errorf("%s with %s: %s", command, element, o.stderr)
 			}
 		}
+		p.ends(0, "down")
 	}
 }
 
