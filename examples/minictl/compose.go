@@ -52,7 +52,7 @@ func (c *composeCommand) flags(f *pflag.FlagSet) {
 	f.StringVarP(&c.name, "project-name", "p", "", "`NAME` of the project (default that of the file, or of the directory)")
 	f.StringArrayVar(&c.profiles, "profile", nil, "enable the services of a `PROFILE`; may be repeated")
 	f.BoolVar(&c.requireVerified, "require-verified", false, "refuse services that are not verified")
-	f.BoolVar(&c.verify, "verify", false, "config: verify, and print a Compose file that pins every image")
+	f.BoolVar(&c.verify, "verify", false, "config: verify, and print a Compose file that pins what was verified")
 }
 
 func (c *composeCommand) commandLine(args []string) { c.args = args }
