@@ -216,6 +216,25 @@ func TestALocalImageOfTheNameIsNotWhatStarts(t *testing.T) {
 	}
 }
 
+// TestAProjectThatWasNotLoaded: its services need not say their names twice.
+func TestAProjectThatWasNotLoaded(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	want := s.push("a:v1", "a", "good")
+	project := s.load("services:\n  a:\n    image: $R/a:v1" + good)
+	service := project.Services["a"]
+	service.Name = ""
+	project.Services["a"] = service
+	var started []string
+	_, err := s.plan(project, compose.Config{}).Start(s.ctx, s.puller(), func(_ context.Context, service types.ServiceConfig, outcome compose.Outcome) error {
+		started = append(started, outcome.Service, service.Image)
+		return nil
+	})
+	if err != nil || !slices.Equal(started, []string{"a", s.host + "/a:v1@" + want.String()}) {
+		t.Errorf("started %v, %v", started, err)
+	}
+}
+
 // TestAPullerThatPullsSomethingElseIsRefused: what was pulled is compared.
 func TestAPullerThatPullsSomethingElseIsRefused(t *testing.T) {
 	t.Parallel()
