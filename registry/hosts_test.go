@@ -22,6 +22,7 @@ import (
 
 	"github.com/containerd/containerd/v2/core/remotes/docker"
 	gcrregistry "github.com/google/go-containerregistry/pkg/registry"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/cosignkit/cosignkit/registry"
 	"github.com/cosignkit/cosignkit/signing"
@@ -313,6 +314,28 @@ func TestMirrorsAreToldWhomTheyStandFor(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestMirrorThatPassesLinksOn: a mirror may give the link to the next page as the
+// registry gave it, and has to be told again whom it stands for.
+func TestMirrorThatPassesLinksOn(t *testing.T) {
+	t.Parallel()
+	mirror, _, verifier, desc := signedImage(t, true, signing.Bundle)
+	mirror.onRequest(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		switch query := r.URL.Query(); {
+		case query.Get("ns") != "registry.test":
+			w.WriteHeader(http.StatusNotFound)
+		case strings.Contains(r.URL.Path, "/referrers/") && query.Get("page") == "":
+			w.Header().Set("Link", `<`+r.URL.Path+`?page=2>; rel="next"`)
+			writeIndex(w, ocispec.Index{})
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
+	c := newClient(t, registry.Config{HostsDirs: []string{hostsDir(t, "registry.test", fmt.Sprintf("server = %q\n", mirror.url), nil)}})
+	if _, err := c.VerifyImage(t.Context(), verify.Image{Name: "registry.test/app:v1", Target: desc}, verifier); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -52,10 +52,14 @@ func (r repository) nodes(ctx context.Context, index ocispec.Descriptor, b *budg
 				return nil, err
 			}
 			err = eachDescriptor(content, "manifests", b.descriptors(), func(_ int, n ocispec.Descriptor, err error) error {
-				if err == nil {
-					err = checkTarget(n)
-				}
 				if err != nil {
+					return err
+				}
+				// The specification of image indexes has types that are unknown ignored.
+				if !isManifest(n.MediaType) {
+					return nil
+				}
+				if err := checkTarget(n); err != nil {
 					return err
 				}
 				listed, again := types[n.Digest]

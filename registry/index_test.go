@@ -604,6 +604,26 @@ func TestOddIndexes(t *testing.T) {
 		m.sign(t, index)
 		m.refuses(t, verify.ErrRejected, m.ref("app:odd"), "under two media types", every)
 	})
+	t.Run("children of types that nobody knows", func(t *testing.T) {
+		t.Parallel()
+		m := newMultiArch(t)
+		unknown := entryFor(ocispec.Descriptor{Digest: digest.FromString("unknown"), Size: 7}, "application/vnd.example.thing+json", "linux/arm64")
+		index := m.pushIndex(t, "odd", unknown, entryFor(m.amd64, manifest, "linux/amd64"))
+		if attached := m.sign(t, index, registry.WithRecursive()); len(attached) != 2 {
+			t.Errorf("%d signatures, want those of the index and of the one manifest", len(attached))
+		}
+		m.accepts(t, m.ref("app:odd"), index, index, every)
+		m.accepts(t, m.ref("app:odd"), index, index, registry.WithSignedPlatform(platforms.OnlyStrict(platforms.MustParse("linux/arm64"))))
+		other := m.pushIndex(t, "other", unknown, entryFor(m.arm64, manifest, "linux/arm64"))
+		m.sign(t, other)
+		m.accepts(t, m.at(m.arm64), m.arm64, other, registry.WithContainingIndex(m.ref("app:other")))
+		m.pushIndex(t, "unsigned", unknown, entryFor(m.amd64, manifest, "linux/s390x"))
+		m.refuses(t, verify.ErrRejected, m.ref("app:unsigned"), "no manifest for the platform",
+			registry.WithSignedPlatform(platforms.OnlyStrict(platforms.MustParse("linux/arm64"))))
+		alone := m.pushIndex(t, "alone", unknown)
+		m.sign(t, alone)
+		m.refuses(t, verify.ErrRejected, m.ref("app:alone"), "no manifest for any platform", every)
+	})
 	t.Run("a manifest for two platforms", func(t *testing.T) {
 		t.Parallel()
 		m := newMultiArch(t)

@@ -46,3 +46,40 @@ func TestNextPage(t *testing.T) {
 		})
 	}
 }
+
+func TestFollowing(t *testing.T) {
+	t.Parallel()
+	const page = "https://registry.test/v2/app/referrers/d?ns=docker.io"
+	for link, want := range map[string]string{
+		"https://registry.test/v2/a?page=2":              "https://registry.test/v2/a?page=2&ns=docker.io",
+		"https://registry.test/v2/a?page=2&ns=docker.io": "https://registry.test/v2/a?page=2&ns=docker.io",
+		"https://registry.test/v2/a?ns=other.test":       "https://registry.test/v2/a?ns=other.test",
+		"https://registry.test/v2/a":                     "https://registry.test/v2/a?ns=docker.io",
+		"https://REGISTRY.test:443/v2/a":                 "https://registry.test/v2/a?ns=docker.io",
+		"https://user:password@registry.test/v2/a":       "https://registry.test/v2/a?ns=docker.io",
+		"http://registry.test/v2/a":                      "",
+		"https://registry.test:80/v2/a":                  "",
+		"https://registry.test:444/v2/a":                 "",
+		"https://registry.test.example/v2/a":             "",
+		"https://registry.test@other.test/v2/a":          "",
+		"ftp://registry.test/v2/a":                       "",
+	} {
+		t.Run(link, func(t *testing.T) {
+			t.Parallel()
+			from, err := url.Parse(page)
+			if err != nil {
+				t.Fatal(err)
+			}
+			to, err := url.Parse(link)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := following(from, to)
+			if want == "" {
+				wantContentError(t, err)
+			} else if err != nil || got.String() != want {
+				t.Errorf("%v, %v, want %s", got, err, want)
+			}
+		})
+	}
+}

@@ -115,15 +115,29 @@ func (r repository) listReferrers(ctx context.Context, host docker.RegistryHost,
 		if err != nil || link == nil {
 			return err
 		}
-		// The credentials of this host are for this host.
-		if link.Scheme != next.Scheme || link.Host != next.Host {
-			return fmt.Errorf("%w: the next page of referrers is on another host", errContent)
+		if link, err = following(next, link); err != nil {
+			return err
 		}
 		if next = link; seen[next.String()] {
 			return fmt.Errorf("%w: the pages of referrers go in a circle", errContent)
 		}
 	}
 	return limits.Exceeded("number of pages of referrers", b.limits.Candidates)
+}
+
+// following is the address of a page that is linked to from another one.
+func following(page, link *url.URL) (*url.URL, error) {
+	// The credentials of this host are for this host.
+	if link.Scheme != page.Scheme || serverOf(link.Scheme, link.Host) != serverOf(page.Scheme, page.Host) {
+		return nil, fmt.Errorf("%w: the next page of referrers is on another host", errContent)
+	}
+	next := *link
+	next.Host, next.User = page.Host, nil
+	// A mirror may pass on a link of the registry, which does not say whose it is.
+	if registry := page.Query().Get("ns"); registry != "" && !next.Query().Has("ns") {
+		next.RawQuery = strings.TrimPrefix(next.RawQuery+"&"+url.Values{"ns": {registry}}.Encode(), "&")
+	}
+	return &next, nil
 }
 
 var (

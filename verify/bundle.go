@@ -4,6 +4,7 @@
 package verify
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -19,6 +20,7 @@ import (
 	"github.com/sigstore/sigstore/pkg/signature/payload"
 	"google.golang.org/protobuf/encoding/protojson"
 
+	"github.com/cosignkit/cosignkit/internal/bundles"
 	"github.com/cosignkit/cosignkit/internal/limits"
 )
 
@@ -80,6 +82,12 @@ func (v *validated) verifyBundle(ctx context.Context, b []byte, artifact artifac
 	case envelope != nil && envelope.GetPayloadType() != types.IntotoPayloadType:
 		return finding{}, nil, fmt.Errorf("envelope of type %.128q, want %q", envelope.GetPayloadType(), types.IntotoPayloadType)
 	}
+	if recorded, message := bundles.AsMessage(pb); recorded != nil {
+		// Whether the artifact is in the statement is for the caller, as ever.
+		if e, err = newEntity(recorded, v.limits.Chain, messageOption(message)); err != nil {
+			return finding{}, nil, fmt.Errorf("bundle: %w", err)
+		}
+	}
 	found, err := v.verifyEntity(ctx, e, material)
 	if err != nil || envelope == nil {
 		return found, nil, err
@@ -97,6 +105,10 @@ func digestOption(d digest.Digest) artifactOption {
 		sum, _ := hex.DecodeString(d.Encoded())
 		return sgverify.WithArtifactDigest(d.Algorithm().String(), sum)
 	}
+}
+
+func messageOption(message []byte) artifactOption {
+	return func() sgverify.ArtifactPolicyOption { return sgverify.WithArtifact(bytes.NewReader(message)) }
 }
 
 func parseStatement(b []byte) (*intoto.Statement, error) {

@@ -6,6 +6,7 @@ package verify_test
 import (
 	"crypto/elliptic"
 	"crypto/x509"
+	"fmt"
 	"testing"
 	"time"
 
@@ -338,6 +339,49 @@ func TestCertificateTransparency(t *testing.T) {
 		a = insecure()
 		a.policy.Identities[0].Subject += "x"
 		a.rejected(t, "signed by")
+	}
+}
+
+// TestAuthoritiesOfOneName: which of them issued a certificate, and so what a log
+// promised, its name does not say.
+func TestAuthoritiesOfOneName(t *testing.T) {
+	t.Parallel()
+	for _, form := range forms {
+		a := newAttempt(form)
+		a.trust.cas = append(foreign.trust().cas, a.trust.cas...)
+		a.accepted(t)
+	}
+}
+
+// TestPeriodsAreClosed: what is trusted is so in the first and in the last second.
+func TestPeriodsAreClosed(t *testing.T) {
+	t.Parallel()
+	for name, edge := range map[string]func(at time.Time) period{
+		"first": func(at time.Time) period { return period{from: at} },
+		"last":  func(at time.Time) period { return period{noon.Add(-year), at} },
+		"only":  func(at time.Time) period { return period{at, at} },
+	} {
+		for what, prepare := range map[string]func(*attempt){
+			"authority":           func(a *attempt) { a.trust.cas[0].valid = edge(noon) },
+			"log of certificates": func(a *attempt) { a.trust.ct[0].valid = edge(a.promises[0].at) },
+			"log":                 func(a *attempt) { a.trust.log[0].valid = edge(noon) },
+			"timestamp authority": func(a *attempt) { stampedOnly(a); a.trust.tsas[0].valid = edge(noon) },
+			"log of version 2": func(a *attempt) {
+				if a.form == signing.Bundle {
+					a.inRekorV2()
+					a.trust.log[2].valid = edge(noon)
+				}
+			},
+		} {
+			for _, form := range forms {
+				t.Run(fmt.Sprintf("%s, the %s second, %s", what, name, form), func(t *testing.T) {
+					t.Parallel()
+					a := newAttempt(form)
+					prepare(a)
+					a.accepted(t)
+				})
+			}
+		}
 	}
 }
 

@@ -5,13 +5,15 @@ package verify_test
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/elliptic"
 	"crypto/x509"
-
 	"encoding/json"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/opencontainers/go-digest"
 
 	"github.com/cosignkit/cosignkit/internal/limits"
 	"github.com/cosignkit/cosignkit/signing"
@@ -367,11 +369,68 @@ func TestLogEntryKindsOfLegacySignatures(t *testing.T) {
 		{name: "rekord", only: signing.Legacy, attack: kind("rekord", "0.0.1"), why: "unsupported entry type"},
 		{name: "unknown", only: signing.Legacy, attack: kind("something", "0.0.1"), why: "not a recognizable"},
 		{name: "unknown version", only: signing.Legacy, attack: kind("hashedrekord", "9.0.0"), why: "not a recognizable"},
-		{name: "hashedrekord for an envelope", only: signing.Bundle, attack: kind("hashedrekord", "0.0.1"), why: "not a dsse_v001 or intoto_v002"},
 	})
-	a := newAttempt(signing.Bundle)
-	kind("intoto", "0.0.2")(a)
-	a.accepted(t)
+}
+
+// TestLogEntryKindsOfEnvelopes: a log of version 1 may have an envelope by the
+// hashes of its parts, or by that of what is signed.
+func TestLogEntryKindsOfEnvelopes(t *testing.T) {
+	t.Parallel()
+	for kind, version := range map[string]string{"dsse": "0.0.1", "intoto": "0.0.2", "hashedrekord": "0.0.1"} {
+		a := newAttempt(signing.Bundle)
+		a.records[0].kind, a.records[0].version = kind, version
+		a.accepted(t)
+		a.byKey()
+		a.accepted(t)
+	}
+	hashed := func(a *attempt) { a.records[0].kind, a.records[0].version = "hashedrekord", "0.0.1" }
+	body := func(f func(a *attempt, p *parts) []byte) func(*attempt) {
+		return func(a *attempt) {
+			a.alter = append(a.alter, func(p *parts) {
+				p.entries[0].body = f(a, p)
+				p.entries[0].seal(a.records[0])
+			})
+		}
+	}
+	// Each of these entries is truly in the log.
+	sum := func(b []byte) []byte { return sumOf(crypto.SHA256, b) }
+	runTrials(t, []trial{
+		{name: "of the content", only: signing.Bundle, honest: hashed, attack: body(func(a *attempt, p *parts) []byte {
+			return a.bodyV1(p, "hashedrekord", "0.0.1", crypto.SHA256, sum(p.content))
+		}), why: "not a recognizable"},
+		{name: "of another message", only: signing.Bundle, honest: hashed, attack: body(func(a *attempt, p *parts) []byte {
+			return a.bodyV1(p, "hashedrekord", "0.0.1", crypto.SHA256, sum([]byte("another")))
+		}), why: "not a recognizable"},
+		{name: "by another hash", only: signing.Bundle, honest: hashed, attack: body(func(a *attempt, p *parts) []byte {
+			return a.bodyV1(p, "hashedrekord", "0.0.1", crypto.SHA512, sum(p.message()))
+		}), why: "not a recognizable"},
+		{name: "of another signature of it", only: signing.Bundle, honest: hashed, attack: body(func(a *attempt, p *parts) []byte {
+			q := *p
+			q.signature = a.sign(t, p.message())
+			return a.bodyV1(&q, "hashedrekord", "0.0.1", crypto.SHA256, sum(p.message()))
+		}), why: "signature does not match"},
+		{name: "by another certificate", only: signing.Bundle, honest: hashed, attack: body(func(a *attempt, p *parts) []byte {
+			q := *p
+			q.certificate = another(t, a).certificate
+			return a.bodyV1(&q, "hashedrekord", "0.0.1", crypto.SHA256, sum(p.message()))
+		}), why: "certificate does not match"},
+		{name: "of a file", only: signing.Bundle, honest: hashed, attack: func(a *attempt) {
+			a.alter = append(a.alter, func(p *parts) {
+				p.signature = a.sign(t, p.content)
+				p.entries[0].body = a.bodyV1(p, "hashedrekord", "0.0.1", crypto.SHA256, sum(p.content))
+				p.entries[0].seal(a.records[0])
+			})
+		}, why: "does not match artifact"},
+		{name: "of another image", only: signing.Bundle, honest: hashed, attack: func(a *attempt) {
+			a.image.Target.Digest = digest.FromString("another")
+		}, why: "no subject of the statement is the image"},
+		{name: "content altered, and the signature is that of the log", only: signing.Bundle, honest: hashed, attack: altered(func(p *parts) {
+			p.content = append(p.content, ' ')
+		}), why: "does not match artifact"},
+		{name: "beside one of the parts", only: signing.Bundle, honest: hashed, attack: func(a *attempt) {
+			a.records = append(a.records, record{by: ours.otherRekor, at: noon})
+		}, why: "not a dsse_v001 or intoto_v002"},
+	})
 }
 
 // TestHostileAnnotations: what cosign's own packages panic on is a rejected

@@ -4,7 +4,6 @@
 package verify
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -13,7 +12,6 @@ import (
 	"github.com/sigstore/cosign/v2/pkg/cosign"
 	"github.com/sigstore/cosign/v2/pkg/oci/static"
 	"github.com/sigstore/sigstore-go/pkg/root"
-	sgverify "github.com/sigstore/sigstore-go/pkg/verify"
 	"github.com/sigstore/sigstore/pkg/signature/payload"
 
 	"github.com/cosignkit/cosignkit/internal/bundles"
@@ -64,9 +62,7 @@ func (v *validated) payloadEntity(c Candidate, parts bundles.Parts) (*entity, er
 	if err != nil {
 		return nil, err
 	}
-	return newEntity(pb, v.limits.Chain, func() sgverify.ArtifactPolicyOption {
-		return sgverify.WithArtifact(bytes.NewReader(c.Payload))
-	})
+	return newEntity(pb, v.limits.Chain, messageOption(c.Payload))
 }
 
 func legacyClaims(b []byte, image Image) (Claims, error) {

@@ -44,6 +44,15 @@ func inSignature() []alteration {
 			return edit(s.first().signature(), func(b []byte) []byte { return append(b, 0) })
 		}, badSignature},
 		{"signature, empty", func(_ testing.TB, s, _ *specimen) bool { return setBytes(s.first().signature(), nil) }, because("the layer carries no signature").in("bundle", badSignature)},
+		{"signature, twice", func(_ testing.TB, s, _ *specimen) bool {
+			return edit(s.first().signature(), func(b []byte) []byte { return append(b, b...) })
+		}, badSignature},
+		{"signature, nothing but zeros", func(_ testing.TB, s, _ *specimen) bool {
+			return edit(s.first().signature(), func(b []byte) []byte { return make([]byte, len(b)) })
+		}, badSignature},
+		{"signature, gone", func(_ testing.TB, s, _ *specimen) bool {
+			return without(s.first().annotations, sigKey) || without(within(s.first().envelope(), "signatures", 0), "sig")
+		}, because("the layer carries no signature").in("bundle", badSignature)},
 		{"signature, of another image", func(_ testing.TB, s, another *specimen) bool {
 			return copied(s.first().signature(), another.first().signature())
 		}, badSignature},
@@ -92,10 +101,22 @@ func inSignature() []alteration {
 		{"content, white space", func(_ testing.TB, s, _ *specimen) bool {
 			return edit(s.first().content(), func(b []byte) []byte { return append(b, ' ') })
 		}, badContent},
+		{"content, its first bit", func(_ testing.TB, s, _ *specimen) bool { return flipAt(s.first().content(), 0) }, badContent},
+		{"content, its last bit", func(_ testing.TB, s, _ *specimen) bool { return flipAt(s.first().content(), -1) }, badContent},
+		{"content, cut short", func(_ testing.TB, s, _ *specimen) bool {
+			return edit(s.first().content(), func(b []byte) []byte { return b[:len(b)-1] })
+		}, badContent},
+		{"content, twice", func(_ testing.TB, s, _ *specimen) bool {
+			return edit(s.first().content(), func(b []byte) []byte { return append(b, b...) })
+		}, badContent},
 		{"content, empty", func(_ testing.TB, s, _ *specimen) bool { return setBytes(s.first().content(), nil) }, because("does not verify with").in("identity bundle", because("missing valid envelope")).in("identity legacy", badContent)},
 		{"payload, digest", payload(func(o object) bool {
 			return put(within(o, "critical", "image"), "docker-manifest-digest", "sha256:"+otherHex)
 		}), badContent},
+		{"payload, digest of another algorithm", payload(func(o object) bool {
+			return put(within(o, "critical", "image"), "docker-manifest-digest", "sha512:"+otherHex+otherHex)
+		}), badContent},
+		{"payload, no digest", payload(func(o object) bool { return without(within(o, "critical", "image"), "docker-manifest-digest") }), badContent},
 		{"payload, type", payload(func(o object) bool { return put(within(o, "critical"), "type", "atomic container signature") }), badContent},
 		{"payload, repository", payload(func(o object) bool {
 			return put(within(o, "critical", "identity"), "docker-reference", "evil.example/app")

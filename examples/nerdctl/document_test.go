@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -21,6 +22,7 @@ var places = map[string]string{
 	"pkg/cmd/container/create.go":                 "container/create.go",
 	"pkg/cmd/container/run_mount.go":              "container/create.go",
 	"pkg/composer/serviceparser/serviceparser.go": "composer/composer.go",
+	"pkg/composer/run.go":                         "composer/composer.go",
 	"pkg/composer/push.go":                        "composer/composer.go",
 	"pkg/composer/pull.go":                        "composer/composer.go",
 	"pkg/composer/up_service.go":                  "composer/composer.go",
@@ -76,6 +78,21 @@ func TestTheLinesOfTheDocument(t *testing.T) {
 				t.Errorf("%s has a line that the document does not: %s", file, line)
 			}
 		}
+	}
+}
+
+var linesOfCode = regexp.MustCompile(`in (\d+) lines of code`)
+
+// TestTheSizeOfTheProject: the document says how long project.go is.
+func TestTheSizeOfTheProject(t *testing.T) {
+	t.Parallel()
+	document, err := os.ReadFile("../../docs/nerdctl.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	code := slices.DeleteFunc(lines(t, "composer/project.go"), func(line string) bool { return line == "" || strings.HasPrefix(line, "//") })
+	if want := linesOfCode.FindSubmatch(document); want == nil || string(want[1]) != strconv.Itoa(len(code)) {
+		t.Errorf("project.go has %d lines of code, and the document says %q", len(code), want)
 	}
 }
 

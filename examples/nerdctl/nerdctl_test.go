@@ -19,6 +19,7 @@ import (
 	"sync"
 	"testing"
 
+	composetypes "github.com/compose-spec/compose-go/v2/types"
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
@@ -38,6 +39,9 @@ import (
 )
 
 const password = "correct horse"
+
+// global are the flags that every command has, as they are by default.
+var global = types.GlobalCommandOptions{Experimental: true}
 
 // logged is what nerdctl's user sees.
 var logged struct {
@@ -144,20 +148,20 @@ func (h *host) taken() []string {
 // image makes an image under a name in the store.
 func (h *host) image(name, text string) ocispec.Descriptor {
 	h.t.Helper()
-	put := func(mediaType, text string) ocispec.Descriptor {
-		desc := ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromString(text), Size: int64(len(text))}
-		if err := content.WriteBlob(h.ctx, h.cd.ContentStore(), desc.Digest.String(), strings.NewReader(text), desc); err != nil {
-			h.t.Fatal(err)
-		}
-		return desc
-	}
-	layer := put(ocispec.MediaTypeImageLayer, "layer of "+text)
-	config := put(ocispec.MediaTypeImageConfig, fmt.Sprintf(`{"architecture":"amd64","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":[%q]}}`, layer.Digest))
-	manifest := put(ocispec.MediaTypeImageManifest, fmt.Sprintf(
+	layer := h.put(ocispec.MediaTypeImageLayer, "layer of "+text)
+	config := h.put(ocispec.MediaTypeImageConfig, fmt.Sprintf(`{"architecture":"amd64","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":[%q]}}`, layer.Digest))
+	manifest := h.put(ocispec.MediaTypeImageManifest, fmt.Sprintf(
 		`{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":%q,"digest":%q,"size":%d},"layers":[{"mediaType":%q,"digest":%q,"size":%d}]}`,
 		ocispec.MediaTypeImageManifest, config.MediaType, config.Digest, config.Size, layer.MediaType, layer.Digest, layer.Size))
 	h.record(name, manifest)
 	return manifest
+}
+
+func (h *host) put(mediaType, text string) ocispec.Descriptor {
+	h.t.Helper()
+	desc := ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromString(text), Size: int64(len(text))}
+	h.must(content.WriteBlob(h.ctx, h.cd.ContentStore(), desc.Digest.String(), strings.NewReader(text), desc))
+	return desc
 }
 
 func (h *host) record(name string, target ocispec.Descriptor) {
@@ -183,7 +187,7 @@ func (h *host) recorded(name string) digest.Digest {
 
 func (h *host) push(name, key string, tags ...string) error {
 	h.t.Helper()
-	options := types.ImagePushOptions{AllTags: tags, SignOptions: types.ImageSignOptions{Provider: "none"}}
+	options := types.ImagePushOptions{GOptions: global, AllTags: tags, SignOptions: types.ImageSignOptions{Provider: "none"}}
 	if key != "" {
 		options.SignOptions = types.ImageSignOptions{Provider: "cosign", CosignKey: filepath.Join(h.dir, key)}
 	}
@@ -191,7 +195,12 @@ func (h *host) push(name, key string, tags ...string) error {
 }
 
 func (h *host) verify(mode string) types.ImagePullOptions {
-	return types.ImagePullOptions{Mode: mode, VerifyOptions: types.ImageVerifyOptions{Provider: "cosign", CosignKey: filepath.Join(h.dir, "cosign.pub")}}
+	return types.ImagePullOptions{GOptions: global, Mode: mode, VerifyOptions: types.ImageVerifyOptions{Provider: "cosign", CosignKey: filepath.Join(h.dir, "cosign.pub")}}
+}
+
+// unverified are the options of a command without --verify.
+func (h *host) unverified(mode string) types.ImagePullOptions {
+	return types.ImagePullOptions{GOptions: global, Mode: mode, VerifyOptions: types.ImageVerifyOptions{Provider: "none"}}
 }
 
 func (h *host) create(ref string, options types.ContainerCreateOptions) ([]ocispec.Descriptor, error) {
@@ -249,9 +258,9 @@ func TestRunRunsWhatWasVerified(t *testing.T) {
 func (h *host) project(fields map[string]any) (*composer.Composer, *composer.Service, *[]ocispec.Descriptor) {
 	h.t.Helper()
 	var ran []ocispec.Descriptor
-	c := &composer.Composer{Client: h.cd.Client, Run: func(ctx context.Context, args ...string) error {
-		name, options := args[len(args)-1], types.ContainerCreateOptions{ImagePullOpt: types.ImagePullOptions{Mode: "missing"}}
-		push := types.ImagePushOptions{}
+	c := &composer.Composer{Client: h.cd.Client, Options: global, Run: func(ctx context.Context, args ...string) error {
+		name, options := args[len(args)-1], types.ContainerCreateOptions{ImagePullOpt: h.unverified("missing")}
+		push := types.ImagePushOptions{GOptions: global}
 		for _, flag := range args[1 : len(args)-1] {
 			switch key, value, _ := strings.Cut(flag, "="); key {
 			case "--verify":
@@ -262,6 +271,9 @@ func (h *host) project(fields map[string]any) (*composer.Composer, *composer.Ser
 				options.ImagePullOpt.VerifyOptions.CosignKey, push.SignOptions.CosignKey = value, value
 			case "--pull":
 				options.ImagePullOpt.Mode = value
+			case "--workdir":
+			case "--mount":
+				options.ImageMounts = append(options.ImageMounts, strings.TrimPrefix(value, "type=image,source="))
 			default:
 				return fmt.Errorf("unknown flag %s", flag)
 			}
@@ -319,6 +331,29 @@ func TestComposeRunsWhatWasVerified(t *testing.T) {
 	}
 	if got := wrong.recorded(h.ref("app:v1")); got != "" {
 		t.Errorf("an image that was refused is recorded: %s", got)
+	}
+}
+
+// A directory of the container's says nothing of who must have signed.
+func TestComposeRunFindsKeysInTheProject(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	signed := h.image(h.ref("app:v1"), "signed")
+	h.must(h.push("app:v1", "cosign.key"))
+	other, err := os.ReadFile(filepath.Join(h.dir, "other.pub"))
+	h.must(err)
+	elsewhere := t.TempDir()
+	h.must(os.WriteFile(filepath.Join(elsewhere, "cosign.pub"), other, 0o600))
+	for _, dir := range []string{"", elsewhere, "/data"} {
+		clean := h.cleanHost()
+		c, _, ran := clean.project(nil)
+		c.Project = &composer.Project{WorkingDir: h.dir, Services: composetypes.Services{"web": h.service("web", "app:v1", keyFields)}}
+		if err := c.RunService(clean.ctx, composer.RunOptions{ServiceName: "web", WorkDir: dir}); err != nil {
+			t.Errorf("--workdir=%s: %v", dir, err)
+		}
+		if len(*ran) != 1 || (*ran)[0].Digest != signed.Digest {
+			t.Errorf("--workdir=%s: ran %v", dir, *ran)
+		}
 	}
 }
 
@@ -403,15 +438,24 @@ func TestWhatCannotBeVerifiedIsRefused(t *testing.T) {
 	h.image(h.ref("data:v1"), "unsigned")
 	h.must(h.push("data:v1", ""))
 	options := types.ContainerCreateOptions{ImagePullOpt: h.verify("missing")}
-	for _, ref := range []string{"ipfs://bafybeih", "oci-archive:///tmp/image.tar", "/tmp/image.tar"} {
-		if _, err := h.create(ref, options); err == nil {
-			t.Errorf("%s is not refused", ref)
+	// Nor does a provider that there is not let one through.
+	for _, provider := range []string{"cosign", "Cosign", "notary", "notation", ""} {
+		options := options
+		options.ImagePullOpt.VerifyOptions.Provider = provider
+		for _, ref := range []string{"ipfs://bafybeih", "oci-archive:///tmp/image.tar"} {
+			if _, err := h.create(ref, options); err == nil || !strings.Contains(err.Error(), "--verify") {
+				t.Errorf("--verify=%s %s: %v", provider, ref, err)
+			}
+		}
+		options.Rootfs = true
+		if _, err := h.create("rootfs", options); err == nil || !strings.Contains(err.Error(), "--verify") {
+			t.Errorf("--verify=%s --rootfs: %v", provider, err)
 		}
 	}
-	rootfs := options
-	rootfs.Rootfs = true
-	if _, err := h.create("rootfs", rootfs); err == nil || !strings.Contains(err.Error(), "--verify") {
-		t.Errorf("--rootfs: %v", err)
+	for ref, want := range map[string]string{"/tmp/image.tar": "invalid reference format", h.ref("App:v1"): "must be lowercase"} {
+		if _, err := h.create(ref, options); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %s", ref, err, want)
+		}
 	}
 	mounts := options
 	mounts.ImageMounts = []string{h.ref("data:v1")}
@@ -423,7 +467,7 @@ func TestWhatCannotBeVerifiedIsRefused(t *testing.T) {
 	if err != nil || len(used) != 2 || used[1].Digest != signed.Digest {
 		t.Errorf("mounts %v with %v", used, err)
 	}
-	if err := image.Push(h.ctx, h.cd.Client, "ipfs://bafybeih", types.ImagePushOptions{SignOptions: types.ImageSignOptions{Provider: "cosign", CosignKey: filepath.Join(h.dir, "cosign.key")}}); err == nil || !strings.Contains(err.Error(), "--sign") {
+	if err := image.Push(h.ctx, h.cd.Client, "ipfs://bafybeih", types.ImagePushOptions{GOptions: global, SignOptions: types.ImageSignOptions{Provider: "cosign", CosignKey: filepath.Join(h.dir, "cosign.key")}}); err == nil || !strings.Contains(err.Error(), "--sign") {
 		t.Errorf("--sign on IPFS: %v", err)
 	}
 }
@@ -443,7 +487,7 @@ func TestValidationComesFirst(t *testing.T) {
 		"a key and no provider":    {CosignKey: key},
 		"no identity":              {Provider: "cosign"},
 	} {
-		if err := image.Push(h.ctx, h.cd.Client, h.ref("app:v1"), types.ImagePushOptions{SignOptions: o}); !errors.Is(err, verify.ErrMisconfigured) {
+		if err := image.Push(h.ctx, h.cd.Client, h.ref("app:v1"), types.ImagePushOptions{GOptions: global, SignOptions: o}); !errors.Is(err, verify.ErrMisconfigured) {
 			t.Errorf("push, %s: %v", name, err)
 		}
 	}
@@ -453,9 +497,19 @@ func TestValidationComesFirst(t *testing.T) {
 		"a private key":              {Provider: "cosign", CosignKey: key},
 		"a key and no provider":      {Provider: "none", CosignKey: key},
 	} {
-		if _, err := image.EnsureImage(h.ctx, h.cd.Client, h.ref("app:v1"), types.ImagePullOptions{Mode: "always", VerifyOptions: o}); !errors.Is(err, verify.ErrMisconfigured) {
+		if _, err := image.EnsureImage(h.ctx, h.cd.Client, h.ref("app:v1"), types.ImagePullOptions{GOptions: global, Mode: "always", VerifyOptions: o}); !errors.Is(err, verify.ErrMisconfigured) {
 			t.Errorf("pull, %s: %v", name, err)
 		}
+	}
+	off := types.GlobalCommandOptions{}
+	signs := types.ImageSignOptions{Provider: "cosign", CosignKey: key}
+	if err := image.Push(h.ctx, h.cd.Client, h.ref("app:v1"), types.ImagePushOptions{GOptions: off, SignOptions: signs}); !errors.Is(err, verify.ErrMisconfigured) {
+		t.Errorf("push --experimental=false: %v", err)
+	}
+	verifies := h.verify("always")
+	verifies.GOptions = off
+	if _, err := image.EnsureImage(h.ctx, h.cd.Client, h.ref("app:v1"), verifies); !errors.Is(err, verify.ErrMisconfigured) {
+		t.Errorf("pull --experimental=false: %v", err)
 	}
 	if requests := h.taken(); len(requests) > 0 {
 		t.Errorf("requests: %q", requests)

@@ -64,6 +64,12 @@ func Read(ref string) ([]byte, error) {
 	return files.Read(ref, limits.KeyFile, "key file")
 }
 
+// IsElsewhere reports whether ref has a scheme other than those of Read: what it
+// names is for the caller's own to open. A key in the place of a reference is not.
+func IsElsewhere(ref string) bool {
+	return !isKey(ref) && !strings.HasPrefix(ref, envScheme) && (isPKCS11(ref) || strings.Contains(ref, "://"))
+}
+
 // Name returns ref for messages: without what is a secret in it.
 func Name(ref string) string {
 	if isKey(ref) {

@@ -4,9 +4,12 @@
 package adapter
 
 import (
+	"context"
+	"crypto"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 
 	"github.com/containerd/containerd/v2/core/remotes/docker"
@@ -43,6 +46,19 @@ type Config struct {
 	// they are misconfigured.
 	OtherProviders []string
 
+	// Disabled refuses the provider cosign, as nerdctl does with
+	// --experimental=false. Such a command fails, and never goes on without.
+	Disabled bool
+
+	// PrivateKey and PublicKey open the keys whose reference has a scheme other than
+	// env://, such as kms.PrivateKey and kms.PublicKey of package signing/kms do. Nil
+	// means that such references are misconfigured. What they return is kept for the
+	// life of the adapter, or of a [Verification]. They are given what Compose
+	// projects name as well: one that names a host gets the user's credentials sent
+	// there, see docs/keys.md.
+	PrivateKey func(ctx context.Context, ref string) (crypto.Signer, error)
+	PublicKey  func(ctx context.Context, ref string) (crypto.PublicKey, error)
+
 	// Passphrase is asked for the passphrase of a private key where
 	// COSIGN_PASSWORD is not set. Nil means that there is nobody to ask.
 	Passphrase signing.PassphraseFunc
@@ -59,7 +75,8 @@ type Config struct {
 
 // Adapter does for the commands of a tool what their flags ask for. It is safe
 // for concurrent use, and made once for a process: it keeps connections, tokens,
-// opened keys and the trusted root.
+// opened keys and the trusted root. What it keeps grows with the number of
+// different keys and registries, and not with that of images.
 type Adapter struct {
 	config  Config
 	environ environment
@@ -67,7 +84,7 @@ type Adapter struct {
 
 	mu      sync.Mutex
 	clients map[string]*registry.Client // by insecure host; the empty one is for the rest
-	others  []*registry.Client
+	tracked []*registry.Client          // the latest of those that have a tracker
 	signers map[signerKey]*signerOnce
 	tuf     *verify.TUF
 }
@@ -146,6 +163,20 @@ func (a *Adapter) newClient(insecureHost string, tracker docker.StatusTracker) (
 	return registry.New(config)
 }
 
+// latest is how many pushes with a tracker CloseIdleConnections knows of. The
+// connections of older ones close by themselves, half a minute after their last use.
+const latest = 8
+
+// remember has CloseIdleConnections know c.
+func (a *Adapter) remember(c *registry.Client) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.tracked) == latest {
+		a.tracked = slices.Delete(a.tracked, 0, 1)
+	}
+	a.tracked = append(a.tracked, c)
+}
+
 // CloseIdleConnections closes connections that are kept for reuse. The adapter
 // stays usable.
 func (a *Adapter) CloseIdleConnections() {
@@ -154,7 +185,7 @@ func (a *Adapter) CloseIdleConnections() {
 	for _, c := range a.clients {
 		c.CloseIdleConnections()
 	}
-	for _, c := range a.others {
+	for _, c := range a.tracked {
 		c.CloseIdleConnections()
 	}
 }

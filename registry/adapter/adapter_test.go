@@ -295,8 +295,10 @@ func TestNone(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if _, err := v.Ensure(b.ctx, b.cd.Client, "app", "never"); err != nil {
-			t.Error(err)
+		for _, mode := range []string{"never", "", "sometimes"} { // that the mode is wrong is for the tool to say
+			if _, err := v.Ensure(b.ctx, b.cd.Client, "app", mode); err != nil {
+				t.Error(err)
+			}
 		}
 		if err := v.CheckTarget(b.ctx, b.cd.Client, images.Image{Name: "app", Target: b.image("x")}); err != nil {
 			t.Error(err)

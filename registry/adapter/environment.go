@@ -85,7 +85,7 @@ var variables = []variable{
 	{"COSIGN_CERTIFICATE_GITHUB_WORKFLOW_SHA", verifies, honoured, "asks for its commit as well"},
 	{"COSIGN_CERTIFICATE_GITHUB_WORKFLOW_TRIGGER", verifies, honoured, "asks for its event as well"},
 	{"COSIGN_USE_SIGNED_TIMESTAMPS", verifies, honoured, "true: a timestamp authority must have stamped the signature"},
-	{"COSIGN_INSECURE_IGNORE_TLOG", verifies, weakens, "true: accept signatures that are in no transparency log"},
+	{"COSIGN_INSECURE_IGNORE_TLOG", verifies, weakens, "true: accept signatures that are in no transparency log, unless a Compose field says false"},
 	{"COSIGN_PRIVATE_INFRASTRUCTURE", verifies, weakens, "true: the same"},
 	{"COSIGN_INSECURE_IGNORE_SCT", verifies, weakens, "true: accept certificates that no certificate transparency log has signed for"},
 
@@ -119,6 +119,7 @@ var variables = []variable{
 	{"COSIGN_CHECK_CLAIMS", verifies, refusedIfFalse, "not comparing the digest"},
 	{"COSIGN_LOCAL_IMAGE", verifies, refusedIfTrue, "an image in a directory"},
 
+	{"COSIGN_EXPERIMENTAL", both, noEffect, "an identity needs no such flag"},
 	{"COSIGN_YES", signs, noEffect, "the provider cosign is the agreement, as for nerdctl, which passes --yes"},
 	{"COSIGN_USE_SIGNING_CONFIG", signs, noEffect, "a signing config is always used"},
 	{"COSIGN_OFFLINE", verifies, noEffect, "verifying asks no log"},

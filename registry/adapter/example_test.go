@@ -16,6 +16,7 @@ import (
 
 	"github.com/cosignkit/cosignkit/registry"
 	"github.com/cosignkit/cosignkit/registry/adapter"
+	"github.com/cosignkit/cosignkit/signing/kms"
 	"github.com/cosignkit/cosignkit/verify"
 )
 
@@ -111,6 +112,22 @@ func ExampleFields_VerifyFlags() {
 	// --verify=cosign
 	// --cosign-certificate-identity=name@example.com
 	// --cosign-certificate-oidc-issuer-regexp=https://.*\.example\.com
+}
+
+// A tool that links a provider of keys, such as sigstore's for AWS, has them by its
+// flags and fields.
+func ExampleConfig_keys() {
+	var config adapter.Config
+	config.PrivateKey, config.PublicKey = kms.PrivateKey, kms.PublicKey
+	a, err := adapter.New(config)
+	if err != nil {
+		log.Fatal(err)
+	}
+	// This one links none of AWS.
+	_, err = a.Verification(context.Background(), adapter.VerifyOptions{Provider: "cosign", CosignKey: "awskms:///alias/release"})
+	fmt.Println(err)
+	// Output:
+	// set up verification: open public key awskms:///alias/release: no provider of awskms:// is linked: the program must import _ "github.com/sigstore/sigstore/pkg/signature/kms/aws"
 }
 
 // What weakens a check is told each time.

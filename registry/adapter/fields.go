@@ -218,6 +218,7 @@ func (p *fieldParser) verify() VerifyOptions {
 		if o.InsecureIgnoreTlog, ok = value.(bool); !ok {
 			p.problem(fieldIgnoreTlog, describe(value), "true or false, as a boolean")
 		}
+		o.RequireTlog = ok && !o.InsecureIgnoreTlog
 	}
 	p.who()
 	return o

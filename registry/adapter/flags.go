@@ -40,7 +40,7 @@ func (f Fields) VerifyFlags() ([]string, error) {
 	if err := flagless(map[string]bool{
 		fieldAnnotations: len(o.Annotations) > 0,
 		fieldTrustedRoot: o.TrustedRoot != "",
-		fieldIgnoreTlog:  o.InsecureIgnoreTlog,
+		fieldIgnoreTlog:  o.InsecureIgnoreTlog || o.RequireTlog,
 	}); err != nil {
 		return nil, err
 	}

@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"strings"
 
+	"github.com/containerd/log"
+
 	"github.com/cosignkit/cosignkit/internal/fault"
 )
 
@@ -24,6 +26,21 @@ func newLogger(log func(slog.Level, string)) *slog.Logger {
 		return slog.New(slog.DiscardHandler)
 	}
 	return slog.New(&lineHandler{log: log})
+}
+
+// ContainerdLog is for Config.Log: it passes messages to containerd's own logger,
+// at the level that they have.
+func ContainerdLog(level slog.Level, message string) {
+	to := log.DebugLevel
+	switch {
+	case level >= slog.LevelError:
+		to = log.ErrorLevel
+	case level >= slog.LevelWarn:
+		to = log.WarnLevel
+	case level >= slog.LevelInfo:
+		to = log.InfoLevel
+	}
+	log.L.Log(to, message)
 }
 
 type lineHandler struct {

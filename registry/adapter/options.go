@@ -29,7 +29,7 @@ type SignOptions struct {
 	// Config.OtherProviders. Any other is misconfigured.
 	Provider string
 	// CosignKey is the private key: a path, env://NAME, or what else
-	// signing.LoadPrivateKey opens. Empty means COSIGN_KEY, and without that an
+	// Config.PrivateKey opens. Empty means COSIGN_KEY, and without that an
 	// identity.
 	CosignKey string
 
@@ -51,7 +51,7 @@ type VerifyOptions struct {
 	// Config.OtherProviders. Any other is misconfigured.
 	Provider string
 	// CosignKey is the public key: a path, env://NAME, or what else
-	// verify.LoadPublicKey opens. It and the identity exclude each other. If there
+	// Config.PublicKey opens. It and the identity exclude each other. If there
 	// is neither, COSIGN_KEY.
 	CosignKey string
 	// Of each of the two pairs, one is required without a key.
@@ -69,6 +69,9 @@ type VerifyOptions struct {
 	Annotations map[string]string
 	// InsecureIgnoreTlog accepts signatures that are in no transparency log.
 	InsecureIgnoreTlog bool
+	// RequireTlog does not, also where the environment would. It and
+	// InsecureIgnoreTlog exclude each other.
+	RequireTlog bool
 }
 
 func (o VerifyOptions) identity() verify.Identity {
@@ -84,6 +87,8 @@ func (o VerifyOptions) identity() verify.Identity {
 // the other options are not looked at; without one they must be empty.
 func (a *Adapter) enabled(provider string, useless func() error) (bool, error) {
 	switch {
+	case provider == Cosign && a.config.Disabled:
+		return false, errors.New("the provider cosign is turned off, as experimental features are")
 	case provider == Cosign:
 		return true, nil
 	case provider == None, provider == "":
@@ -125,7 +130,15 @@ func (o VerifyOptions) useless() error {
 		"cosign-certificate-oidc-issuer", o.CosignCertificateOidcIssuer,
 		"cosign-certificate-oidc-issuer-regexp", o.CosignCertificateOidcIssuerRegexp,
 		"annotations", anyOf(o.Annotations),
-		"trusted root", o.TrustedRoot)
+		"trusted root", o.TrustedRoot,
+		"transparency log", ifSet(o.InsecureIgnoreTlog || o.RequireTlog))
+}
+
+func ifSet(set bool) string {
+	if set {
+		return "set"
+	}
+	return ""
 }
 
 // anyOf is not empty if annotations are given.

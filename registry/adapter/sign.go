@@ -5,6 +5,7 @@ package adapter
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
 	"maps"
@@ -19,6 +20,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/internal/keys"
 	"github.com/cosignkit/cosignkit/keyless"
 	"github.com/cosignkit/cosignkit/registry"
 	"github.com/cosignkit/cosignkit/signing"
@@ -84,9 +86,8 @@ func (s *Signing) Signer() signing.Signer { return s.signer }
 // Resolver returns a resolver for containerd.WithResolver, with which a push
 // signs: content goes up by digest, the digest is signed, and then the tag is
 // written, see registry.Client.SigningResolver. Without signing, it is a resolver
-// that pushes. The tracker, which may be nil, is the tool's, for its progress. It
-// must be new for each push: where one remembers a digest, containerd writes no
-// tag.
+// that pushes. The tracker, which may be nil, is the tool's, for its progress, and may
+// be the same for all pushes: what it remembers decides nothing.
 func (s *Signing) Resolver(tracker docker.StatusTracker) remotes.Resolver {
 	return &pushResolver{signing: s, tracker: tracker, clients: map[string]*registry.Client{}}
 }
@@ -169,9 +170,7 @@ func (r *pushResolver) client(ref string) (*registry.Client, error) {
 		return nil, err
 	}
 	r.clients[host] = c
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.others = append(a.others, c)
+	a.remember(c)
 	return c, nil
 }
 
@@ -327,10 +326,17 @@ func (r *reader) signer(ctx context.Context, o SignOptions, skipLog, skipSCT boo
 		config.Log = client
 	}
 	var err error
-	if config.Key, err = signing.LoadPrivateKey(ctx, o.CosignKey, r.passphrase()); err != nil {
+	if config.Key, err = r.privateKey(ctx, o.CosignKey); err != nil {
 		return nil, err
 	}
 	return signing.NewKeySigner(config)
+}
+
+func (r *reader) privateKey(ctx context.Context, ref string) (crypto.Signer, error) {
+	if open := r.adapter.config.PrivateKey; open != nil && keys.IsElsewhere(ref) {
+		return open(ctx, ref)
+	}
+	return signing.LoadPrivateKey(ctx, ref, r.passphrase())
 }
 
 func (r *reader) passphrase() signing.PassphraseFunc {

@@ -67,12 +67,12 @@ func (v *Verification) Verify(ctx context.Context, ref string) (*Verified, error
 // The store has an image of the name [Verified.Ref] then if it had one of the
 // name ref, so that a tool which looks the reference up finds what was verified.
 func (v *Verification) Ensure(ctx context.Context, cd *containerd.Client, ref, pull string) (*Verified, error) {
-	switch pull {
-	case PullAlways, PullMissing, PullNever:
-	default:
+	switch {
+	case !v.Enabled():
+		return v.Verify(ctx, ref) // whatever pull is, it is the tool's affair
+	case pull != PullAlways && pull != PullMissing && pull != PullNever:
 		return nil, fault.New(verify.ErrMisconfigured, "verify", printable(ref), "", fmt.Errorf("unknown pull mode %s, want %s, %s or %s", quote(pull), PullAlways, PullMissing, PullNever))
-	}
-	if !v.Enabled() || pull == PullAlways {
+	case pull == PullAlways:
 		return v.Verify(ctx, ref)
 	}
 	client, err := v.adapter.Client(ref)

@@ -9,6 +9,7 @@ import (
 	"errors"
 
 	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/internal/keys"
 	"github.com/cosignkit/cosignkit/verify"
 )
 
@@ -21,9 +22,10 @@ type Verification struct {
 	verifier verify.Verifier // nil if nothing is verified
 }
 
-// Verification checks o and opens the key. It makes no request. For the provider
+// Verification checks o and opens the key. It makes no request but those of
+// Config.PublicKey. For the provider
 // none it returns a Verification that does not verify.
-func (a *Adapter) Verification(_ context.Context, o VerifyOptions) (*Verification, error) {
+func (a *Adapter) Verification(ctx context.Context, o VerifyOptions) (*Verification, error) {
 	v := &Verification{adapter: a}
 	on, err := a.enabled(o.Provider, o.useless)
 	if err != nil {
@@ -35,7 +37,7 @@ func (a *Adapter) Verification(_ context.Context, o VerifyOptions) (*Verificatio
 	if err := a.checkClient(opVerification); err != nil {
 		return nil, err
 	}
-	policy, err := a.policy(o)
+	policy, err := a.policy(ctx, o)
 	if err == nil {
 		v.verifier, err = verify.New(policy)
 	}
@@ -53,19 +55,14 @@ func (v *Verification) Enabled() bool { return v.verifier != nil }
 // registry.Client, which fails without one.
 func (v *Verification) Verifier() verify.Verifier { return v.verifier }
 
-func (a *Adapter) policy(o VerifyOptions) (verify.Policy, error) {
+func (a *Adapter) policy(ctx context.Context, o VerifyOptions) (verify.Policy, error) {
 	r := a.read(verifies)
 	policy := verify.Policy{Annotations: o.Annotations}
 	if len(policy.Annotations) == 0 {
 		policy.Annotations = r.annotations()
 	}
 	key, identity := r.who(o)
-	noLog := r.weakened("COSIGN_INSECURE_IGNORE_TLOG", true, "signatures count that are in no transparency log")
-	private := r.weakened("COSIGN_PRIVATE_INFRASTRUCTURE", true, "signatures count that are in no transparency log")
-	if o.InsecureIgnoreTlog {
-		a.log.Warn("insecure-ignore-tlog: signatures count that are in no transparency log")
-	}
-	policy.InsecureIgnoreTransparencyLog = noLog || private || o.InsecureIgnoreTlog
+	policy.InsecureIgnoreTransparencyLog = r.ignoresTlog(o)
 	policy.InsecureIgnoreSCT = r.weakened("COSIGN_INSECURE_IGNORE_SCT", true, "certificates count that no certificate transparency log has signed for")
 	if r.boolean("COSIGN_USE_SIGNED_TIMESTAMPS", false) {
 		policy.TimestampThreshold = 1
@@ -74,7 +71,7 @@ func (a *Adapter) policy(o VerifyOptions) (verify.Policy, error) {
 		return policy, err
 	}
 	if key != "" {
-		public, err := verify.LoadPublicKey(key)
+		public, err := r.publicKey(ctx, key)
 		if err != nil {
 			return policy, err
 		}
@@ -90,6 +87,34 @@ func (a *Adapter) policy(o VerifyOptions) (verify.Policy, error) {
 		}
 	}
 	return policy, nil
+}
+
+func (r *reader) publicKey(ctx context.Context, ref string) (crypto.PublicKey, error) {
+	if open := r.adapter.config.PublicKey; open != nil && keys.IsElsewhere(ref) {
+		return open(ctx, ref)
+	}
+	return verify.LoadPublicKey(ref)
+}
+
+// ignoresTlog returns whether signatures count that are in no transparency log. What
+// the options say, either way, goes before what the environment says.
+func (r *reader) ignoresTlog(o VerifyOptions) bool {
+	const consequence = "signatures count that are in no transparency log"
+	if o.InsecureIgnoreTlog && o.RequireTlog {
+		r.errs = append(r.errs, errors.New("a transparency log is both required and ignored"))
+	}
+	if o.InsecureIgnoreTlog {
+		r.adapter.log.Warn("insecure-ignore-tlog: " + consequence)
+	}
+	ignored := o.InsecureIgnoreTlog
+	for _, name := range []string{"COSIGN_INSECURE_IGNORE_TLOG", "COSIGN_PRIVATE_INFRASTRUCTURE"} {
+		if !o.RequireTlog {
+			ignored = r.weakened(name, true, consequence) || ignored
+		} else if r.boolean(name, false) {
+			r.adapter.log.Debug(name+"=true has no effect", "reason", "the options require a transparency log")
+		}
+	}
+	return ignored
 }
 
 // who returns the key, or else the identity, that must have signed. What flags

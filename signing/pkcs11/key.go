@@ -63,7 +63,8 @@ var errClosed = errors.New("the key is closed")
 // Open opens the key that config names. It must be closed after use.
 //
 // Where ctx ends first, the call of the library that hangs goes on behind it, since
-// PKCS #11 cannot interrupt one, and what it opens is closed.
+// PKCS #11 cannot interrupt one, and what it opens is closed. A library that hangs
+// while it is loaded holds up those that are opened or closed after it.
 func Open(ctx context.Context, config Config) (*Key, error) {
 	const op = "open private key"
 	name := describe(config.URI)

@@ -189,6 +189,24 @@ func TestPIN(t *testing.T) {
 	})
 }
 
+// Where another key has logged in, a wrong PIN is found out by the first signature. It
+// is not tried again with each one, until the token locks itself.
+func TestAWrongPINIsTriedOnce(t *testing.T) {
+	open(t, "pkcs11:token=release;object=p256")
+	key, err := Open(t.Context(), Config{URI: "pkcs11:token=release;object=always", Module: modulePath, PIN: pin(otherPIN)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer key.Close()
+	for _, again := range []bool{false, true, true} {
+		_, err := key.SignContext(t.Context(), rand.Reader, make([]byte, 32), crypto.SHA256)
+		wantFamily(t, err, verify.ErrMisconfigured)
+		if !errors.Is(err, signing.ErrWrongPassphrase) || strings.Contains(err.Error(), "not tried again") != again {
+			t.Errorf("error is %v", err)
+		}
+	}
+}
+
 func TestCancellingWhileThePINIsAskedFor(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())

@@ -13,6 +13,8 @@ import (
 	"math/big"
 
 	"github.com/miekg/pkcs11"
+
+	"github.com/cosignkit/cosignkit/signing"
 )
 
 // digestInfo is what precedes a digest in a signature of PKCS #1 v1.5 (RFC 8017,
@@ -26,6 +28,9 @@ var digestInfo = map[crypto.Hash][]byte{
 // sign uses a session of its own, so that an operation that failed half-way is in
 // nobody's way.
 func (s *session) sign(digest []byte, hash crypto.Hash) ([]byte, error) {
+	if s.refused != nil {
+		return nil, s.refused
+	}
 	handle, err := s.library.OpenSession(s.slot, pkcs11.CKF_SERIAL_SESSION)
 	if err != nil {
 		return nil, fmt.Errorf("open session: %w", err)
@@ -40,6 +45,9 @@ func (s *session) sign(digest []byte, hash crypto.Hash) ([]byte, error) {
 	}
 	if s.key.alwaysAuthenticate {
 		if err := pinError(s.library.Login(handle, pkcs11.CKU_CONTEXT_SPECIFIC, s.pin)); err != nil {
+			if errors.Is(err, signing.ErrWrongPassphrase) {
+				s.refused = misconfigured{fmt.Errorf("the PIN is not tried again: %w", err)}
+			}
 			return nil, err
 		}
 	}

@@ -100,6 +100,8 @@ type session struct {
 	key    privateKey
 	// pin is kept for keys that want it with each signature, and empty for others.
 	pin string
+	// refused is why pin is not tried again: a token locks itself after a few.
+	refused error
 }
 
 func openToken(ctx context.Context, u uri, name string, ask signing.PassphraseFunc) (_ token, _ crypto.PublicKey, err error) {

@@ -35,11 +35,20 @@ type Container struct{ RunArgs []string }
 
 // Parse is called by every command, also by those that stop a project.
 func Parse(project *Project, svc ServiceConfig) (*Service, error) {
-	parsed := &Service{
-		Image:      svc.Image,
-		PullMode:   "missing",
-		Containers: []Container{{RunArgs: []string{"--pull=never", svc.Image}}},
+	parsed := &Service{Image: svc.Image, PullMode: "missing"}
+	if svc.PullPolicy == composetypes.PullPolicyAlways || svc.PullPolicy == composetypes.PullPolicyNever {
+		parsed.PullMode = svc.PullPolicy
 	}
+	args := []string{"--pull=never"}
+	if svc.WorkingDir != "" {
+		args = append(args, "--workdir="+svc.WorkingDir)
+	}
+	for _, volume := range svc.Volumes {
+		if volume.Type == composetypes.VolumeTypeImage {
+			args = append(args, "--mount=type=image,source="+volume.Source)
+		}
+	}
+	parsed.Containers = []Container{{RunArgs: append(args, svc.Image)}}
 	parsed.Cosign = adapter.Service{Name: svc.Name, Extensions: svc.Extensions, Dir: project.WorkingDir}
 	return parsed, nil
 }
@@ -49,7 +58,7 @@ type Composer struct {
 	Client      *containerd.Client
 	Options     types.GlobalCommandOptions
 	IPFSAddress string
-	Project     *Project               // of project.go
+	Project     *Project
 	PullOpts    []containerd.RemoteOpt // such as containerd.WithPullUnpack
 	Run         func(ctx context.Context, args ...string) error
 }
@@ -95,6 +104,29 @@ func (c *Composer) ensureImage(ctx context.Context, ps *Service) error {
 	imgPullOpts.IPFSAddress = options.IPFSAddress
 	_, err = image.EnsureImage(ctx, client, imageName, imgPullOpts)
 	return err
+}
+
+// RunOptions are those of run.
+type RunOptions struct{ ServiceName, WorkDir string }
+
+// RunService is run, of a service that needs no other.
+func (c *Composer) RunService(ctx context.Context, ro RunOptions) error {
+	svc, err := c.Project.GetService(ro.ServiceName)
+	if err != nil {
+		return err
+	}
+	targetSvc := &svc
+	if ro.WorkDir != "" {
+		targetSvc.WorkingDir = ro.WorkDir
+	}
+	ps, err := Parse(c.Project, svc)
+	if err != nil {
+		return err
+	}
+	if err := c.EnsureServiceImage(ctx, ps); err != nil {
+		return err
+	}
+	return c.UpServiceContainer(ctx, ps.Containers[0])
 }
 
 // UpServiceContainer starts one.

@@ -20,11 +20,11 @@ import (
 // Create returns what a container of rawRef would run and mount.
 func Create(ctx context.Context, client *containerd.Client, rawRef string, options types.ContainerCreateOptions) ([]ocispec.Descriptor, func(), error) {
 	args := []string{rawRef}
-	if _, err := referenceutil.Parse(args[0]); options.ImagePullOpt.VerifyOptions.Provider == "cosign" && (options.Rootfs || err != nil) {
-		return nil, nil, errors.New("--verify is for images of a registry")
+	if _, err := referenceutil.Parse(args[0]); options.ImagePullOpt.VerifyOptions.Provider != "none" && (options.Rootfs || errors.Is(err, referenceutil.ErrLoadOCIArchiveRequired)) {
+		return nil, nil, errors.New("--verify flag is not supported on root file systems and archives")
 	}
-	if options.Rootfs {
-		return nil, nil, errors.New("this is no nerdctl: it has no --rootfs")
+	if _, err := referenceutil.Parse(args[0]); options.Rootfs || errors.Is(err, referenceutil.ErrLoadOCIArchiveRequired) {
+		return nil, nil, errors.New("this is no nerdctl: it has no root file systems and no archives")
 	}
 	ensured, err := image.EnsureImage(ctx, client, args[0], options.ImagePullOpt)
 	if err != nil {

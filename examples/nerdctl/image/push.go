@@ -51,12 +51,12 @@ func pushSingle(ctx context.Context, client *containerd.Client, rawRef string, o
 	}
 	pushRef := parsedReference.String()
 	if !options.AllPlatforms {
-		pushRef += "-tmp-reduced-platform"
-		reduced, err := converter.Convert(ctx, client, pushRef, parsedReference.String(), converter.WithPlatform(platforms.DefaultStrict()))
+		reduced, done, err := Reduce(ctx, client, pushRef, options.Platforms)
 		if err != nil {
 			return err
 		}
-		defer func() { _ = client.ImageService().Delete(ctx, reduced.Name, images.SynchronousDelete()) }()
+		defer done()
+		pushRef = reduced.Name
 	}
 	if !options.AllowNondistributableArtifacts || options.Signing.Enabled() {
 		err = pushImageWithLocal(ctx, client, parsedReference, pushRef, options)
@@ -71,6 +71,25 @@ func pushSingle(ctx context.Context, client *containerd.Client, rawRef string, o
 		return err
 	}
 	return signutil.Sign(fmt.Sprintf("%s@%s", pushRef, img.Target.Digest), options.SignOptions)
+}
+
+// Reduce records the image ref with these platforms alone, or with that of this
+// machine if there are none, until done is called. In nerdctl it is a part of
+// pushSingle.
+func Reduce(ctx context.Context, client *containerd.Client, ref string, only []string) (reduced *images.Image, done func(), err error) {
+	wanted := platforms.DefaultStrict()
+	if len(only) > 0 {
+		parsed, err := platforms.ParseAll(only)
+		if err != nil {
+			return nil, nil, err
+		}
+		wanted = platforms.Any(parsed...)
+	}
+	reduced, err = converter.Convert(ctx, client, ref+"-tmp-reduced-platform", ref, converter.WithPlatform(wanted))
+	if err != nil {
+		return nil, nil, err
+	}
+	return reduced, func() { _ = client.ImageService().Delete(ctx, reduced.Name, images.SynchronousDelete()) }, nil
 }
 
 func pushImageWithLocal(ctx context.Context, client *containerd.Client, parsedReference *referenceutil.ImageReference, pushRef string, options types.ImagePushOptions) error {

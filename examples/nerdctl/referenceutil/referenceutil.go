@@ -5,10 +5,14 @@
 package referenceutil
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/distribution/reference"
 )
+
+// ErrLoadOCIArchiveRequired is that of a reference to an archive.
+var ErrLoadOCIArchiveRequired = errors.New("an archive must be loaded first")
 
 // ImageReference is a parsed reference.
 type ImageReference struct {
@@ -20,8 +24,11 @@ type ImageReference struct {
 // String returns the reference in full.
 func (r *ImageReference) String() string { return r.name }
 
-// Parse parses a reference of a registry or of IPFS. An archive is an error.
+// Parse parses a reference of a registry or of IPFS.
 func Parse(rawRef string) (*ImageReference, error) {
+	if strings.HasPrefix(rawRef, "oci-archive://") {
+		return nil, ErrLoadOCIArchiveRequired
+	}
 	if rest, ok := strings.CutPrefix(rawRef, "ipfs://"); ok {
 		return &ImageReference{Protocol: "ipfs", name: rest}, nil
 	}

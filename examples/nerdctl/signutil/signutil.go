@@ -2,16 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package signutil stands in for nerdctl's pkg/signutil.
-//
-//nolint:gosec // a level of slog's is from -4 to 8
 package signutil
 
 import (
 	"errors"
 	"fmt"
-	"log/slog"
-
-	"github.com/containerd/log"
 
 	"github.com/cosignkit/cosignkit/examples/nerdctl/types"
 	"github.com/cosignkit/cosignkit/registry/adapter"
@@ -20,8 +15,8 @@ import (
 // Cosign signs and verifies in this process.
 func Cosign(g types.GlobalCommandOptions) adapter.Config {
 	config := adapter.ConfigFromEnvironment(g.HostsDir, g.InsecureRegistry)
-	config.OtherProviders = []string{"notation"}
-	config.Log = func(level slog.Level, message string) { log.L.Log(log.Level(4-level/4), message) }
+	config.OtherProviders, config.Disabled = []string{"notation"}, !g.Experimental
+	config.Log = adapter.ContainerdLog
 	return config
 }
 

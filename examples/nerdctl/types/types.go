@@ -14,6 +14,7 @@ import (
 type GlobalCommandOptions struct {
 	InsecureRegistry bool
 	HostsDir         []string
+	Experimental     bool
 }
 
 // ImagePushOptions are those of push.
@@ -23,6 +24,7 @@ type ImagePushOptions struct {
 	SignOptions                    ImageSignOptions
 	AllTags                        []string // nerdctl has a bool, and lists the tags itself
 	AllPlatforms                   bool
+	Platforms                      []string
 	AllowNondistributableArtifacts bool
 	Signing                        *adapter.Signing // set by push
 }
