@@ -165,7 +165,7 @@ func (c *composeCommand) push(ctx context.Context, a *app, project *types.Projec
 
 func (c *composeCommand) pull(ctx context.Context, a *app, project *types.Project) error {
 	return c.withStore(ctx, a, project, false, func(ctx context.Context, cd *containerd.Client, plan *compose.Plan) (*compose.Result, error) {
-		return plan.Pull(ctx, compose.PullWith(cd, a.pullOptions()...))
+		return plan.Pull(ctx, c.puller(a, cd, project, true))
 	})
 }
 
