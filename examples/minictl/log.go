@@ -67,6 +67,22 @@ func (a *app) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(&a.logs, options))
 }
 
+// exceptRules drops what is said of the rules of a policy file, of which most are
+// about other images. What is said of its trusted root passes.
+type exceptRules struct{ slog.Handler }
+
+func (h exceptRules) Handle(ctx context.Context, record slog.Record) error {
+	ofRule := false
+	record.Attrs(func(attr slog.Attr) bool {
+		ofRule = ofRule || attr.Key == "rule"
+		return !ofRule
+	})
+	if ofRule {
+		return nil
+	}
+	return h.Handler.Handle(ctx, record)
+}
+
 // tell is for what the adapter says, in lines. That something was signed or
 // verified is in the results as well.
 func (a *app) tell(level slog.Level, message string) {

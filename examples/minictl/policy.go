@@ -6,6 +6,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/distribution/reference"
 	"github.com/spf13/pflag"
@@ -49,7 +50,7 @@ func (p *policyFlags) verifier(a *app, flags *verifyFlags, name reference.Named)
 		verifier, err := flags.verifier(a)
 		return verifier, nil, err
 	}
-	policy, err := p.load()
+	policy, err := p.load(a)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -66,7 +67,7 @@ func (p *policyFlags) verifier(a *app, flags *verifyFlags, name reference.Named)
 	return policy, &rule, nil
 }
 
-func (p *policyFlags) load() (*policyfile.Policy, error) {
+func (p *policyFlags) load(a *app) (*policyfile.Policy, error) {
 	if p.set.Changed(flagPolicy) && p.set.Changed(flagContainers) {
 		return nil, usageError{fmt.Errorf("--%s and --%s exclude each other", flagPolicy, flagContainers)}
 	}
@@ -76,11 +77,11 @@ func (p *policyFlags) load() (*policyfile.Policy, error) {
 			return nil, usageError{fmt.Errorf("--%s does nothing with a policy file", name)}
 		}
 	}
-	// No logger, which would be told of every rule.
+	config := policyfile.Config{Logger: slog.New(exceptRules{a.log.Handler()})}
 	if p.set.Changed(flagContainers) {
-		return policyfile.LoadContainers(p.containers, policyfile.Config{})
+		return policyfile.LoadContainers(p.containers, config)
 	}
-	return policyfile.Load(p.path, policyfile.Config{})
+	return policyfile.Load(p.path, config)
 }
 
 // problemsOf are those of a policy file, a line each.
