@@ -43,6 +43,7 @@ func (c Config) Ensure(ctx context.Context, cd *containerd.Client, ref, pull str
 	if err != nil {
 		return nil, err
 	}
+	defer a.CloseIdleConnections() // a daemon has commands, too
 	v, err := a.Verification(ctx, o)
 	if err != nil {
 		return nil, err

@@ -288,7 +288,7 @@ func (p *fieldParser) key(field, want string) string {
 	if s, ok := p.values[field].(string); ok {
 		switch {
 		case keys.Name(s) != s: // which the message must not repeat
-			p.problem(field, "a key", want+", as a path or a reference such as env://NAME")
+			p.problem(field, "a key itself, or a reference with a password, a PIN or a module in it", want+", as a path or a reference such as env://NAME")
 			return ""
 		case hasScheme(s):
 			return s

@@ -309,7 +309,11 @@ func TestParseFieldsRefuses(t *testing.T) {
 		},
 		"a key in the place of its path": {
 			with(signs, "x-nerdctl-cosign-private-key", privateKey),
-			[]string{"x-nerdctl-cosign-private-key: found a key, want a private key, as a path or a reference such as env://NAME"},
+			[]string{"x-nerdctl-cosign-private-key: found a key itself, or a reference with a password, a PIN or a module in it, want a private key, as a path or a reference such as env://NAME"},
+		},
+		"a module of a token, whose code a project would have run": {
+			with(signs, "x-nerdctl-cosign-private-key", "pkcs11:token=t;object=o?module-path=/tmp/evil.so"),
+			[]string{"x-nerdctl-cosign-private-key: found a key itself, or a reference with a password, a PIN or a module in it, want a private key, as a path or a reference such as env://NAME"},
 		},
 		"a key as a number": {
 			with(verifying, "x-nerdctl-cosign-public-key", 12),

@@ -12,9 +12,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	containerd "github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/remotes/docker"
@@ -179,6 +184,40 @@ func TestAFieldThatRequiresALogWins(t *testing.T) {
 	}
 	_, err := b.adapter().Verification(b.ctx, adapter.VerifyOptions{Provider: "cosign", CosignKey: b.pub, InsecureIgnoreTlog: true, RequireTlog: true})
 	wantFamily(t, err, verify.ErrMisconfigured)
+}
+
+// The adapter of one command leaves no connection behind.
+func TestEnsureOfACommandClosesItsConnections(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	if err := b.push(b.signing(b.adapter()), b.ref("app:v1"), b.image("a")); err != nil {
+		t.Fatal(err)
+	}
+	var open sync.WaitGroup
+	server := httptest.NewUnstartedServer(b.backend)
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			open.Add(1)
+		case http.StateClosed:
+			open.Done()
+		}
+	}
+	server.Start()
+	defer server.Close()
+	ref := strings.TrimPrefix(server.URL, "http://") + "/app:v1"
+	verified, err := adapter.Config{Environ: b.env}.Ensure(b.ctx, b.cd.Client, ref, "always", adapter.VerifyOptions{Provider: "cosign", CosignKey: b.pub})
+	if err != nil || verified.Target == nil {
+		t.Fatal(err)
+	}
+	closed := make(chan struct{})
+	go func() { open.Wait(); close(closed) }()
+	select {
+	case <-closed:
+	case <-time.After(15 * time.Second): // half of what one is kept for
+		t.Error("a connection is kept")
+		<-closed
+	}
 }
 
 // What is in force is told, and what is not is a detail.
