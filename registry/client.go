@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -100,9 +101,13 @@ func New(config Config) (*Client, error) {
 	case config.Resolver != nil && (custom || config.Hosts != nil || config.UserAgent != "" || config.Tracker != nil):
 		return nil, fault.New(verify.ErrMisconfigured, op, "", "", errors.New("field Resolver replaces every other network setting; set one or the other"))
 	}
+	if err := checkEntries(config); err != nil {
+		return nil, fault.New(verify.ErrMisconfigured, op, "", "", err)
+	}
 	if _, err := parseRepository(config.SignatureRepository); err != nil && config.SignatureRepository != "" {
 		return nil, fault.New(verify.ErrMisconfigured, op, config.SignatureRepository, "signature repository", err)
 	}
+	config.HostsDirs, config.InsecureRegistries = slices.Clone(config.HostsDirs), slices.Clone(config.InsecureRegistries)
 	c := &Client{config: config, log: config.Logger, hosts: map[string][]docker.RegistryHost{}}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
@@ -111,6 +116,20 @@ func New(config Config) (*Client, error) {
 		c.log.Warn("certificates are not checked and plain HTTP is allowed", "registries", config.InsecureRegistries)
 	}
 	return c, nil
+}
+
+// checkEntries refuses what an empty variable leaves, which would be the working
+// directory, and hosts that no reference can have.
+func checkEntries(config Config) error {
+	if slices.Contains(config.HostsDirs, "") {
+		return errors.New("field HostsDirs has an empty entry")
+	}
+	for _, host := range config.InsecureRegistries {
+		if host == "" || strings.ContainsAny(host, "/ ") {
+			return fmt.Errorf("field InsecureRegistries: %.128q is no host, want such as registry.example:5000", host)
+		}
+	}
+	return nil
 }
 
 // CloseIdleConnections closes connections that are kept for reuse. It does not

@@ -69,6 +69,27 @@ var fields = []struct {
 		})
 		f.want = func(w traffic.Way) bool { return w.Certificate == "me" }
 	}},
+	{"lists in hosts.toml", func(f *field) {
+		server, ca := f.serveTLS(true, demanding("X-Tenant", "blue", newBackend()))
+		pair, other := ok(ca.Issue("me")), ok(traffic.NewAuthority())
+		f.hostsDir("registry.test", map[string][]byte{
+			"hosts.toml": fmt.Appendf(nil, "server = %q\nca = [\"other.pem\", \"own.pem\"]\nclient = [\"both.pem\"]\n[header]\nX-Tenant = [\"blue\"]\n", "https://"+server),
+			"own.pem":    ca.PEM, "other.pem": other.PEM, "both.pem": append(pair.Certificate, pair.Key...),
+		})
+		f.want = func(w traffic.Way) bool { return w.Certificate == "me" }
+	}},
+	{"several mirrors", func(f *field) {
+		down := f.serve("down", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }), nil, proxiedName)
+		lacks, origin := f.serve("lacks", http.NotFoundHandler(), nil, proxiedName), f.serve("origin", newBackend(), nil, proxiedName)
+		f.toml("server = %q\n[host.%q]\ncapabilities = [\"pull\", \"resolve\"]\n[host.%q]\ncapabilities = [\"pull\"]\n", "http://"+origin, "http://"+down, "http://"+lacks)
+		f.then = func(*traffic.Image) {
+			for _, r := range f.log.Requests() {
+				if r.Server == "lacks" && !strings.Contains(r.URL.Path, "sha256:") {
+					f.t.Errorf("a mirror for digests was asked %s %s", r.Method, r.URL)
+				}
+			}
+		}
+	}},
 	{"a client certificate by files as Docker has them", func(f *field) {
 		server, ca := f.serveTLS(true, newBackend())
 		pair := ok(ca.Issue("me"))

@@ -21,9 +21,9 @@ import (
 )
 
 // guard puts checks in the way of everything that goes to and comes from a
-// host, which is the last to be asked or not. fresh makes the host's authorizer
-// anew; nil keeps the one that it has.
-func guard(host docker.RegistryHost, last bool, fresh func() docker.Authorizer) docker.RegistryHost {
+// host, after which the hosts of behind are asked. fresh makes the host's
+// authorizer anew; nil keeps the one that it has.
+func guard(host docker.RegistryHost, behind []docker.RegistryHost, fresh func() docker.Authorizer) docker.RegistryHost {
 	client := http.Client{}
 	if host.Client != nil {
 		client = *host.Client
@@ -32,14 +32,15 @@ func guard(host docker.RegistryHost, last bool, fresh func() docker.Authorizer) 
 	if transport == nil {
 		transport = http.DefaultTransport
 	}
-	client.Transport = guardedTransport{transport, serverOf(host.Scheme, host.Host), host.Header, last}
+	rank := rankOf(host, behind)
+	client.Transport = guardedTransport{transport, serverOf(host.Scheme, host.Host), host.Header, rank}
 	host.Client = &client
 	if fresh == nil && host.Authorizer != nil {
 		kept := host.Authorizer
 		fresh = func() docker.Authorizer { return kept }
 	}
 	if fresh != nil {
-		host.Authorizer = &guardedAuthorizer{fresh: fresh}
+		host.Authorizer = &guardedAuthorizer{fresh: fresh, rank: rank}
 	}
 	return host
 }
@@ -49,6 +50,7 @@ func guard(host docker.RegistryHost, last bool, fresh func() docker.Authorizer) 
 // ends, also where credentials are returned by a function that knows of none.
 type guardedAuthorizer struct {
 	fresh func() docker.Authorizer
+	rank  rank
 
 	mu      sync.Mutex
 	current *oneAtATime
@@ -83,7 +85,10 @@ func (a *guardedAuthorizer) Authorize(ctx context.Context, req *http.Request) er
 	inner := a.get()
 	// A request of its own: it may still be written to after ctx has ended.
 	probe := &http.Request{URL: req.URL, Header: http.Header{}}
-	if err := inner.do(ctx, func() error { return inner.Authorizer.Authorize(ctx, probe) }); err != nil {
+	err := a.rank.within(ctx, req, func(ctx context.Context) error {
+		return inner.do(ctx, func() error { return inner.Authorizer.Authorize(ctx, probe) })
+	})
+	if err != nil {
 		a.forget(inner)
 		if req.Body != nil {
 			// The uploader writes to a body that will now not be sent.
@@ -97,7 +102,13 @@ func (a *guardedAuthorizer) Authorize(ctx context.Context, req *http.Request) er
 
 func (a *guardedAuthorizer) AddResponses(ctx context.Context, responses []*http.Response) error {
 	inner := a.get()
-	err := inner.do(ctx, func() error { return inner.Authorizer.AddResponses(ctx, responses) })
+	add := func(ctx context.Context) error {
+		return inner.do(ctx, func() error { return inner.Authorizer.AddResponses(ctx, responses) })
+	}
+	if len(responses) == 0 {
+		return add(ctx)
+	}
+	err := a.rank.within(ctx, responses[0].Request, add)
 	if err != nil {
 		a.forget(inner)
 	}
@@ -139,7 +150,7 @@ type guardedTransport struct {
 	next   http.RoundTripper
 	server string
 	header http.Header
-	last   bool
+	rank   rank
 }
 
 func (t guardedTransport) RoundTrip(req *http.Request) (*http.Response, error) {

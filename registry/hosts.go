@@ -4,15 +4,9 @@
 package registry
 
 import (
-	"context"
 	"crypto/tls"
-	"errors"
-	"fmt"
-	"io/fs"
 	"maps"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/containerd/containerd/v2/core/remotes/docker"
@@ -20,7 +14,6 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/pelletier/go-toml/v2"
 
 	"github.com/cosignkit/cosignkit/internal/fault"
 	"github.com/cosignkit/cosignkit/verify"
@@ -86,7 +79,7 @@ func (c *Client) makeHosts(host string) ([]docker.RegistryHost, error) {
 	hosts, err := c.config.Hosts(host)
 	guarded := make([]docker.RegistryHost, 0, len(hosts))
 	for i, h := range hosts {
-		guarded = append(guarded, guard(h, i == len(hosts)-1, nil))
+		guarded = append(guarded, guard(h, hosts[i+1:], nil))
 	}
 	return guarded, err
 }
@@ -122,7 +115,11 @@ func (c *Client) loadHosts(host string, insecure *tls.Config) ([]docker.Registry
 	if insecure != nil {
 		options.DefaultScheme = "http"
 	}
-	hosts, err := config.ConfigureHosts(c.quiet(context.Background()), options)(host)
+	ctx, complaint := c.attentive()
+	hosts, err := config.ConfigureHosts(ctx, options)(host)
+	if err == nil {
+		err = complaint.err
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +130,7 @@ func (c *Client) loadHosts(host string, insecure *tls.Config) ([]docker.Registry
 			header = http.Header{}
 		}
 		maps.Copy(header, h.Header)
-		hosts[i] = guard(h, i == len(hosts)-1, func() docker.Authorizer {
+		hosts[i] = guard(h, hosts[i+1:], func() docker.Authorizer {
 			return docker.NewDockerAuthorizer(
 				docker.WithAuthClient(client), docker.WithAuthHeader(header), docker.WithAuthCreds(c.config.Credentials))
 		})
@@ -154,9 +151,7 @@ func (c *Client) keepConnections(client *http.Client) error {
 	return nil
 }
 
-// hostDir finds the directory of a registry. containerd passes over a hosts.toml
-// that it cannot parse, and asks the registry itself in the place of the mirror
-// that is named there.
+// hostDir finds the directory of a registry.
 func (c *Client) hostDir(host string) (string, error) {
 	for _, dir := range c.config.HostsDirs {
 		found, err := config.HostDirFromRoot(dir)(host)
@@ -166,24 +161,9 @@ func (c *Client) hostDir(host string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		return found, checkTOML(filepath.Join(found, "hosts.toml"))
+		return found, nil
 	}
 	return "", errdefs.ErrNotFound
-}
-
-func checkTOML(name string) error {
-	b, err := os.ReadFile(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	var parsed map[string]any
-	if err == nil {
-		err = toml.Unmarshal(b, &parsed)
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	return nil
 }
 
 func (c *Client) header() http.Header {

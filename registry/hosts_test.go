@@ -217,6 +217,10 @@ func TestConfigThatContradictsItself(t *testing.T) {
 		"hosts and insecure":         {Hosts: hosts, InsecureRegistries: []string{"x"}},
 		"a resolver and hosts":       {Resolver: registry.RemoteResolver(nil), Hosts: hosts},
 		"a resolver and an agent":    {Resolver: registry.RemoteResolver(nil), UserAgent: "x"},
+		"a directory of no name":     {HostsDirs: []string{t.TempDir(), ""}},
+		"an insecure URL":            {InsecureRegistries: []string{"http://registry.example"}},
+		"an insecure network":        {InsecureRegistries: []string{"10.0.0.0/8"}},
+		"an insecure nothing":        {InsecureRegistries: []string{""}},
 		"a resolver and credentials": {Resolver: registry.RemoteResolver(nil), Credentials: registry.DockerCredentials()},
 	} {
 		if _, err := registry.New(config); !errors.Is(err, verify.ErrMisconfigured) {
@@ -394,6 +398,17 @@ func TestBrokenHostsTOMLIsMisconfigured(t *testing.T) {
 		"no TOML":           "<html>",
 		"a name twice":      "server = \"http://a.test\"\nserver = \"http://b.test\"\n",
 		"a server not text": "server = 1x\n",
+		// These are TOML.
+		"a capability misspelt":     "[host.\"http://mirror.test\"]\ncapabilities = [\"pul\"]\n",
+		"capabilities not a list":   "[host.\"http://mirror.test\"]\ncapabilities = \"pull\"\n",
+		"a server of two":           "server = [\"http://a.test\", \"http://b.test\"]\n",
+		"a server that is no URL":   "server = \"http://[::1\"\n",
+		"an authority that is true": "[host.\"http://mirror.test\"]\nca = true\n",
+		"authorities of a mapping":  "[host.\"http://mirror.test\"]\nca = [{file = \"ca.pem\"}]\n",
+		"a client of three files":   "[host.\"http://mirror.test\"]\nclient = [[\"a\", \"b\", \"c\"]]\n",
+		"a header that is a number": "[host.\"http://mirror.test\".header]\nx = 1\n",
+		"a check that is text":      "[host.\"http://mirror.test\"]\nskip_verify = \"true\"\n",
+		"a time of no unit":         "[host.\"http://mirror.test\"]\ndial_timeout = \"5\"\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -6,6 +6,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"strings"
@@ -29,6 +30,33 @@ func (c *Client) quiet(ctx context.Context) context.Context {
 		logger.AddHook(slogHook{c.log})
 	}
 	return log.WithLogger(ctx, logrus.NewEntry(logger))
+}
+
+// attentive is quiet for reading containerd's configuration of hosts. containerd
+// logs as an error that it cannot make sense of a hosts.toml, and goes on without:
+// it asks the registry itself in the place of the mirror that is named there.
+func (c *Client) attentive() (context.Context, *complaint) {
+	ctx, heard := c.quiet(context.Background()), &complaint{}
+	logger := log.G(ctx).Logger
+	logger.SetLevel(max(logger.GetLevel(), logrus.ErrorLevel))
+	logger.AddHook(heard)
+	return ctx, heard
+}
+
+// complaint is the first error that was logged.
+type complaint struct{ err error }
+
+func (*complaint) Levels() []logrus.Level { return []logrus.Level{logrus.ErrorLevel} }
+
+func (c *complaint) Fire(e *logrus.Entry) error {
+	if c.err != nil {
+		return nil
+	}
+	c.err = errors.New(strings.TrimPrefix(e.Message, "failed to "))
+	if cause, ok := e.Data[logrus.ErrorKey].(error); ok {
+		c.err = fmt.Errorf("%w: %w", c.err, cause)
+	}
+	return nil
 }
 
 // ownContext is quiet for the requests that this package makes for itself, whose

@@ -4,10 +4,12 @@
 package registry_test
 
 import (
+	"context"
 	"crypto"
 	"fmt"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -66,5 +68,66 @@ func TestMirrorThatHangs(t *testing.T) {
 				wantFamily(t, err, want)
 			}
 		})
+	}
+}
+
+// TestMirrorThatHangsInAShortTime: the caller's context ends long before the time
+// that a verification may take.
+func TestMirrorThatHangsInAShortTime(t *testing.T) {
+	t.Parallel()
+	origin, _, verifier, desc := signedImage(t, true, signing.Bundle)
+	mirror := newTestRegistry(t, true)
+	mirror.onRequest(func(_ http.ResponseWriter, r *http.Request, _ http.Handler) { <-r.Context().Done() })
+	c := newClient(t, registry.Config{HostsDirs: []string{hostsDir(t, "registry.test", fmt.Sprintf(
+		"server = %q\n[host.%q]\n", origin.url, mirror.url), nil)}})
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+	defer cancel()
+	result, err := c.Verify(ctx, "registry.test/app:v1", verifier)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if result.Image.Target.Digest != desc.Digest {
+		t.Errorf("verified %s", result.Image.Target.Digest)
+	}
+}
+
+// TestTokenServerOfAMirrorThatHangs: the registry behind the mirror is asked in
+// time.
+func TestTokenServerOfAMirrorThatHangs(t *testing.T) {
+	t.Parallel()
+	origin, key := newTestRegistry(t, true), newKey(t)
+	cd, ctx := newStore(t)
+	desc := putImage(ctx, t, cd, "image")
+	if _, err := newClient(t, registry.Config{}).Push(ctx, cd.Client, origin.ref("app:v1"), desc, signerOf(t, key), nil); err != nil {
+		t.Fatal(err)
+	}
+	release := make(chan struct{})
+	tokens := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-r.Context().Done():
+		case <-release:
+		}
+	}))
+	t.Cleanup(tokens.Close)
+	t.Cleanup(func() { close(release) })
+	mirror := newTestRegistry(t, true)
+	mirror.onRequest(func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+		w.Header().Set("WWW-Authenticate", fmt.Sprintf("Bearer realm=%q,service=mirror", tokens.URL))
+		w.WriteHeader(http.StatusUnauthorized)
+	})
+	c := newClient(t, registry.Config{HostsDirs: []string{hostsDir(t, "registry.test", fmt.Sprintf(
+		"server = %q\n[host.%q]\n", origin.url, mirror.url), nil)}})
+	policy := verify.Policy{Keys: []crypto.PublicKey{key.Public()}, InsecureIgnoreTransparencyLog: true}
+	policy.Limits.Timeout = 8 * time.Second
+	v, err := verify.New(policy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := c.Verify(t.Context(), "registry.test/app:v1", v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if result.Image.Target.Digest != desc.Digest {
+		t.Errorf("verified %s", result.Image.Target.Digest)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"iter"
 	"log/slog"
 	"slices"
+	"time"
 
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/platforms"
@@ -119,7 +120,8 @@ func (c *Client) newVerification(ctx context.Context, src source, image verify.I
 	}
 	l = l.WithDefaults()
 	ctx, cancel := context.WithTimeoutCause(ctx, l.Timeout, limits.Exceeded("time of the verification", l.Timeout))
-	ctx = withPatience(ctx, l.Timeout/limits.MirrorShare)
+	deadline, _ := ctx.Deadline() // which may be the caller's
+	ctx = withPatience(ctx, time.Until(deadline)/limits.MirrorShare)
 	return &verification{
 		source: src, name: name, selection: selection, options: o, elsewhere: elsewhere,
 		limits: l, indexes: &budget{limits: l}, log: c.log,

@@ -361,9 +361,12 @@ func (v *validated) checkClaims(image Image, c Claims) error {
 }
 
 func repositoryName(ref string) (string, error) {
+	if len(ref) > limits.Reference {
+		return "", fmt.Errorf("%.128q…: too long for any image", ref)
+	}
 	named, err := reference.ParseNormalizedNamed(ref)
 	if err != nil {
-		return "", fmt.Errorf("%.128q: %w", ref, err)
+		return "", fmt.Errorf("%.128q: %w", ref, fault.Printable(err))
 	}
 	return named.Name(), nil
 }

@@ -265,7 +265,7 @@ func TestRepositoryOfAPolicy(t *testing.T) {
 		"a name in upper case":           {"registry.example/app", "registry.example/APP", "claimed repository"},
 		"a name with a space before it":  {"registry.example/app", " registry.example/app", "claimed repository"},
 		"a name that is a digest":        {"registry.example/app", theHex, "claimed repository"},
-		"a name that is much too long":   {"registry.example/app", strings.Repeat("a/", 50000), "claimed repository"},
+		"a name that is much too long":   {"registry.example/app", strings.Repeat("a/", 50000), "too long for any image"},
 		"a name with control characters": {"registry.example/app", "registry.example/\x1b[31mapp", "claimed repository"},
 	} {
 		for _, form := range forms {

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/docker/cli/cli/config"
 	"github.com/docker/cli/cli/config/credentials"
@@ -22,8 +23,9 @@ type registryCredentials map[string]credential
 
 type credential struct{ username, secret string }
 
-// dockerHub is under which name docker login writes that of Docker Hub.
-const dockerHub = "https://index.docker.io/v1/"
+// dockerHub are the hosts under which docker login, podman login and people by hand
+// write that of Docker Hub.
+var dockerHub = []string{"index.docker.io", "docker.io", "registry-1.docker.io"}
 
 // loadCredentials reads a file without asking credential helpers: they are
 // programs, which a daemon has no reason to run.
@@ -56,9 +58,14 @@ func loadCredentials(path string) (registryCredentials, error) {
 }
 
 func (c registryCredentials) of(host string) (username, secret string, err error) {
-	if host == "registry-1.docker.io" || host == "docker.io" {
-		host = credentials.ConvertToHostname(dockerHub)
+	names := []string{host}
+	if slices.Contains(dockerHub, host) {
+		names = dockerHub
 	}
-	found := c[host]
-	return found.username, found.secret, nil
+	for _, name := range names {
+		if found, ok := c[name]; ok {
+			return found.username, found.secret, nil
+		}
+	}
+	return "", "", nil
 }

@@ -23,6 +23,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -112,8 +113,13 @@ func decide(args []string, stdin io.Reader, log *slog.Logger, started time.Time,
 	limit <- c.timeout
 	ctx, cancel := context.WithDeadline(context.Background(), started.Add(c.timeout))
 	defer cancel()
+	for _, dir := range c.absent {
+		log.Warn("a directory of hostsDirs does not exist", "directory", dir)
+	}
 	judgement, err := judge(ctx, c, r, log)
 	switch {
+	case err != nil && len(c.absent) > 0:
+		return exitNoAnswer, fmt.Sprintf("could not be checked, and of hostsDirs there is no %s: %v", strings.Join(c.absent, ", "), err)
 	case err != nil:
 		return exitNoAnswer, fmt.Sprintf("could not be checked: %v", err)
 	case judgement.OK:

@@ -322,7 +322,8 @@ func TestBrokenFiles(t *testing.T) {
 		{"a time of no unit", "config.yaml", "policy: policy.yaml\ntimeout: 8", "timeout"},
 		{"a time below zero", "config.yaml", "policy: policy.yaml\ntimeout: -8s", "timeout"},
 		{"an empty registry", "config.yaml", "policy: policy.yaml\ninsecureRegistries: ['']", "empty"},
-		{"no directory of hosts where named", "config.yaml", "policy: policy.yaml\nhostsDirs: [., none]", "hostsDirs: stat "},
+		{"directories of hosts in one entry", "config.yaml", "policy: policy.yaml\nhostsDirs: ['/none:/nowhere']", "want an entry for each"},
+		{"directories of hosts below a file", "config.yaml", "policy: policy.yaml\nhostsDirs: [policy.yaml/x]", "hostsDirs: stat "},
 		{"a file for a directory of hosts", "config.yaml", "policy: policy.yaml\nhostsDirs: [policy.yaml]", "policy.yaml is no directory"},
 		{"no credentials where named", "config.yaml", "policy: policy.yaml\ncredentials: none.json", "no such file"},
 		{"a policy that does not exist", "config.yaml", "policy: none.yaml", "none.yaml"},
@@ -392,6 +393,26 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
+// Programs that log in write Docker Hub's name in several ways.
+func TestCredentialsOfDockerHub(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "credentials.json")
+	for _, name := range []string{"https://index.docker.io/v1/", "docker.io", "https://registry-1.docker.io"} {
+		if err := os.WriteFile(path, fmt.Appendf(nil, `{"auths":{%q:{"auth":"bm9kZTpzM2NyZXQ="},"x.example":{"identitytoken":"t"}}}`, name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := loadCredentials(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for host, want := range map[string]string{"registry-1.docker.io": "node s3cret", "docker.io": "node s3cret", "x.example": " t", "y.example": " "} {
+			if user, secret, err := c.of(host); err != nil || user+" "+secret != want {
+				t.Errorf("%s, for %s: %q %q, %v, want %q", name, host, user, secret, err, want)
+			}
+		}
+	}
+}
+
 // The registry is found as containerd finds it.
 func TestHostsOfContainerd(t *testing.T) {
 	t.Parallel()
@@ -412,6 +433,64 @@ func TestHostsOfContainerd(t *testing.T) {
 	want(true, "signed by key")
 	h.write("hosts/registry.example/hosts.toml", "server = [")
 	want(false, "(exit code 2)")
+}
+
+// What containerd's default names, most machines do not have. What cannot be reached
+// without it is refused, and the reason says what to look at.
+func TestHostsThatDoNotExist(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	signed, unsigned := h.push("team/app:v1", h.key), h.push("team/unsigned:v1")
+	h.write("config.yaml", "policy: policy.yaml\ntimeout: 50s\nhostsDirs: [none, hosts]\n")
+	h.write("policy.yaml", h.policy("key.pub")+"  - {scope: 127.0.0.1:1, keys: [key.pub], insecureIgnoreTransparencyLog: true}\n")
+	h.want("team/app:v1", signed, true, "signed by key")
+	h.want("team/unsigned:v1", unsigned, false, "no signatures found")
+	ok, reason := ask(t, h.verifier, "127.0.0.1:1/team/app:v1", signed)
+	if ok || !strings.Contains(reason, "of hostsDirs there is no "+h.path("none")+", "+h.path("hosts")+": ") {
+		t.Errorf("allowed is %v: %s", ok, reason)
+	}
+	// As soon as there is one, it counts.
+	h.write("policy.yaml", strings.ReplaceAll(h.policy("key.pub"), h.registry, "registry.example"))
+	if err := os.MkdirAll(h.path("hosts/registry.example"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	h.write("hosts/registry.example/hosts.toml", fmt.Sprintf("server = \"http://%s\"\n", h.registry))
+	if ok, reason := ask(t, h.verifier, "registry.example/team/app:v1", signed); !ok {
+		t.Error(reason)
+	}
+}
+
+// With the times of containerd's defaults and of the program's, a mirror that hangs
+// leaves enough for the registry behind it.
+func TestDefaultTimes(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	signed := h.push("team/app:v1", h.key)
+	release := make(chan struct{})
+	mirror := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-release:
+		case <-r.Context().Done():
+		}
+	}))
+	t.Cleanup(mirror.Close)
+	t.Cleanup(func() { close(release) })
+	h.write("config.yaml", "policy: policy.yaml\nhostsDirs: [hosts]\n")
+	h.write("policy.yaml", strings.ReplaceAll(h.policy("key.pub"), h.registry, "registry.example"))
+	if err := os.MkdirAll(h.path("hosts/registry.example"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	h.write("hosts/registry.example/hosts.toml", fmt.Sprintf("server = \"http://%s\"\n[host.%q]\n", h.registry, mirror.URL))
+	shipped := bindir.NewImageVerifier(&bindir.Config{BinDir: h.path("bin"), MaxVerifiers: 10, PerVerifierTimeout: 10_000_000_000})
+	if ok, reason := ask(t, shipped, "registry.example/team/app:v1", signed); !ok {
+		t.Errorf("a mirror hangs: %s", reason)
+	}
+	// The registry hangs as well: there is time for the reason.
+	h.answer(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	ok, reason := ask(t, shipped, "registry.example/team/app:v1", signed)
+	if ok || !strings.Contains(reason, "could not be checked") {
+		t.Errorf("everything hangs: allowed is %v, %s", ok, reason)
+	}
 }
 
 func TestPolicyOfContainers(t *testing.T) {

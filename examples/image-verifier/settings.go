@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -35,8 +36,8 @@ type settings struct {
 	// ContainersPolicy is a policy.json, see containers-policy.json(5).
 	ContainersPolicy string `yaml:"containersPolicy"`
 
-	// HostsDirs are those of containerd, such as /etc/containerd/certs.d. Each must
-	// exist.
+	// HostsDirs are those of containerd, such as /etc/containerd/certs.d. One that
+	// does not exist has no host, as for containerd, and is told of.
 	HostsDirs []string `yaml:"hostsDirs"`
 	// Credentials is a file as docker login writes it. Without it registries are
 	// asked anonymously. containerd passes none.
@@ -48,6 +49,8 @@ type settings struct {
 	// Timeout must be below containerd's per_verifier_timeout. Default 8s.
 	Timeout string `yaml:"timeout"`
 
+	// absent are those of HostsDirs that do not exist.
+	absent      []string
 	timeout     time.Duration
 	credentials registryCredentials
 }
@@ -112,33 +115,41 @@ func (c *settings) check(dir string) error {
 		if !filepath.IsAbs(path) {
 			c.HostsDirs[i] = filepath.Join(dir, path)
 		}
-		if err := checkDirectory(c.HostsDirs[i]); err != nil {
+		if err := c.checkDirectory(c.HostsDirs[i]); err != nil {
 			return fmt.Errorf("hostsDirs: %w", err)
 		}
 	}
 	return nil
 }
 
-// checkDirectory: containerd takes a directory of hosts that does not exist for an
-// empty one, and a typo would be a registry without its mirror and certificates.
-func checkDirectory(path string) error {
+// checkDirectory does not refuse a directory that does not exist: containerd's own
+// default names two of which most machines have none. Where it is a slip, registries
+// are asked without their mirrors and certificates, and the signatures still decide.
+func (c *settings) checkDirectory(path string) error {
 	info, err := os.Stat(path)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && strings.ContainsRune(path, filepath.ListSeparator):
+		return fmt.Errorf("%s: want an entry for each directory", path)
+	case errors.Is(err, fs.ErrNotExist):
+		c.absent = append(c.absent, path)
+		return nil
+	case err != nil:
 		return err
-	}
-	if !info.IsDir() {
+	case !info.IsDir():
 		return fmt.Errorf("%s is no directory", path)
+	default:
+		return nil
 	}
-	return nil
 }
 
 // loadPolicy reads the policy as it is now: each image is judged by a process of
 // its own.
 func (c *settings) loadPolicy(log *slog.Logger) (verify.Verifier, error) {
+	config := policyfile.Config{Logger: log}
 	if c.ContainersPolicy != "" {
-		return policyfile.LoadContainers(c.ContainersPolicy, policyfile.Config{Logger: log})
+		return policyfile.LoadContainers(c.ContainersPolicy, config)
 	}
-	return policyfile.Load(c.Policy, policyfile.Config{Logger: log})
+	return policyfile.Load(c.Policy, config)
 }
 
 func (c *settings) registry(log *slog.Logger) registry.Config {

@@ -103,14 +103,15 @@ type composeProgress struct {
 	json     bool
 	out      io.Writer
 	terminal *os.File // nil if there is none
+	logs     *logs
 	names    []string
 	states   map[string]compose.State
 }
 
 func (a *app) composeProgress() *composeProgress {
-	p := &composeProgress{json: a.json, out: a.stderr, states: map[string]compose.State{}}
-	if f, ok := a.stderr.(*os.File); ok && !a.json && term.IsTerminal(int(f.Fd())) {
-		p.terminal = f
+	p := &composeProgress{json: a.json, out: a.stderr, logs: &a.logs, states: map[string]compose.State{}}
+	if !a.json {
+		p.terminal = a.terminal()
 	}
 	return p
 }
@@ -132,6 +133,7 @@ func (p *composeProgress) tell(e compose.Event) {
 		p.stop() // what starts may write to the terminal, and must not be overwritten
 	default:
 		if p.states[name] = e.State; !slices.Contains(p.names, name) {
+			p.logs.hold()
 			p.names = append(p.names, name)
 			_, _ = io.WriteString(p.out, "\n")
 		}
@@ -170,4 +172,5 @@ func (p *composeProgress) stop() {
 	_, lines := p.size()
 	_, _ = fmt.Fprintf(p.out, "\x1b[%dA\x1b[J", lines)
 	p.names = nil
+	p.logs.release()
 }

@@ -8,7 +8,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"syscall"
 	"time"
@@ -103,7 +102,7 @@ func (r *runCommand) run(ctx context.Context, a *app, ref string) error {
 // image returns what to run. From here on nothing asks what the name stands for.
 func (r *runCommand) image(ctx context.Context, a *app, cd *containerd.Client, client *registry.Client, name reference.Named, verifier verify.Verifier) (ocispec.Descriptor, error) {
 	if r.when != "always" {
-		target, err := local(ctx, cd, client, name, verifier, registry.WithResult(a.warnUnverified))
+		target, err := local(ctx, cd, client, name, verifier)
 		if err == nil {
 			return target, hold(ctx, cd, target)
 		}
@@ -120,23 +119,14 @@ func (r *runCommand) image(ctx context.Context, a *app, cd *containerd.Client, c
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	a.warnUnverified(pulled.Verification, nil)
 	return pulled.target, nil
-}
-
-// warnUnverified tells of an image that a policy file lets through.
-func (a *app) warnUnverified(result *verify.Result, _ error) {
-	if result != nil && result.Unverified != nil {
-		// There is nobody left to tell of an error here.
-		_, _ = io.WriteString(a.stderr, "minictl: warning: "+printable(notVerified(result))+"\n")
-	}
 }
 
 // local returns the image in the store, verified with the signatures that are kept
 // there, or else with those in the registry.
-func local(ctx context.Context, cd *containerd.Client, client *registry.Client, name reference.Named, verifier verify.Verifier, opts ...registry.VerifyOption) (ocispec.Descriptor, error) {
+func local(ctx context.Context, cd *containerd.Client, client *registry.Client, name reference.Named, verifier verify.Verifier) (ocispec.Descriptor, error) {
 	if verifier != nil {
-		result, err := client.VerifyLocal(ctx, cd, name.String(), verifier, opts...)
+		result, err := client.VerifyLocal(ctx, cd, name.String(), verifier)
 		if err != nil {
 			return ocispec.Descriptor{}, err
 		}

@@ -133,7 +133,7 @@ var identityFlagNames = []string{
 }
 
 // verifier returns nil for --verify=none.
-func (v *verifyFlags) verifier() (verify.Verifier, error) {
+func (v *verifyFlags) verifier(a *app) (verify.Verifier, error) {
 	if err := checkProvider("verify", v.provider); err != nil {
 		return nil, err
 	}
@@ -167,7 +167,7 @@ func (v *verifyFlags) verifier() (verify.Verifier, error) {
 	// With a key and no log there is nothing to trust but the key.
 	if !v.ignoreTlog || len(policy.Identities) > 0 {
 		var err error
-		if policy.TrustedRoots, _, err = v.trust.roots(v.set); err != nil {
+		if policy.TrustedRoots, _, err = v.trust.roots(a, v.set); err != nil {
 			return nil, err
 		}
 	}

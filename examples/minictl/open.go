@@ -72,6 +72,7 @@ func (a *app) registry(name reference.Named, tracker docker.StatusTracker) (*reg
 		Credentials: registry.DockerCredentials(),
 		UserAgent:   "minictl",
 		Tracker:     tracker,
+		Logger:      a.log,
 	}
 	if a.insecureRegistry {
 		config.InsecureRegistries = []string{reference.Domain(name)}
@@ -107,7 +108,7 @@ func (a *app) layout(dir string) (*registry.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return registry.New(registry.Config{Resolver: registry.LayoutResolver(dir), SignatureRepository: repository})
+	return registry.New(registry.Config{Resolver: registry.LayoutResolver(dir), SignatureRepository: repository, Logger: a.log})
 }
 
 // signaturesIn is the repository of the flag, or else of the environment.

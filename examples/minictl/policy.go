@@ -47,7 +47,7 @@ func (p *policyFlags) verifier(a *app, flags *verifyFlags, name reference.Named)
 		if err := refuseWithout("--"+flagPolicy, p.set, "explain"); err != nil {
 			return nil, nil, err
 		}
-		verifier, err := flags.verifier()
+		verifier, err := flags.verifier(a)
 		return verifier, nil, err
 	}
 	policy, err := p.load(a)
@@ -55,8 +55,14 @@ func (p *policyFlags) verifier(a *app, flags *verifyFlags, name reference.Named)
 		return nil, nil, err
 	}
 	rule, err := policy.Rule(name.String())
-	if err != nil || !p.explain {
-		return policy, nil, err
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, what := range rule.Insecure {
+		a.log.Warn(what, "scope", rule.Scope, "file", rule.File, "line", rule.Line)
+	}
+	if !p.explain {
+		return policy, nil, nil
 	}
 	return policy, &rule, nil
 }
@@ -71,7 +77,7 @@ func (p *policyFlags) load(a *app) (*policyfile.Policy, error) {
 			return nil, usageError{fmt.Errorf("--%s does nothing with a policy file", name)}
 		}
 	}
-	config := policyfile.Config{Logger: slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))}
+	config := policyfile.Config{Logger: slog.New(exceptRules{a.log.Handler()})}
 	if p.set.Changed(flagContainers) {
 		return policyfile.LoadContainers(p.containers, config)
 	}

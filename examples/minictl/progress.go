@@ -6,7 +6,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"sync"
 	"time"
 
@@ -18,6 +17,7 @@ import (
 // progress is one line on the terminal that is redrawn while something lasts.
 // Where stderr is no terminal it is nothing at all.
 type progress struct {
+	logs *logs
 	quit chan struct{}
 	done chan struct{}
 }
@@ -29,12 +29,13 @@ const (
 
 // progress shows label and how many bytes of how many are done until stopped.
 func (a *app) progress(label string, state func() (done, total int64)) *progress {
-	p := &progress{quit: make(chan struct{}), done: make(chan struct{})}
-	f, ok := a.stderr.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
+	p := &progress{logs: &a.logs, quit: make(chan struct{}), done: make(chan struct{})}
+	f := a.terminal()
+	if f == nil {
 		close(p.done)
 		return p
 	}
+	a.logs.hold()
 	go func() {
 		defer close(p.done)
 		defer func() { _, _ = f.WriteString(clearLine) }()
@@ -72,6 +73,7 @@ func statusLine(label string, state func() (done, total int64), width int) strin
 func (p *progress) stop() {
 	close(p.quit)
 	<-p.done
+	p.logs.release()
 }
 
 // uploads is a tracker that can be asked how far all uploads are.

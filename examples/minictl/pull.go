@@ -57,7 +57,7 @@ func (p *pull) pull(ctx context.Context, a *app, cd *containerd.Client, client *
 	}
 	switch {
 	case p.allPlatforms:
-		return pullAllPlatforms(ctx, cd, client, name, verifier)
+		return pullAllPlatforms(ctx, a, cd, client, name, verifier)
 	case verifier == nil:
 		image, err := cd.Pull(ctx, name, append(opts, containerd.WithResolver(client.Resolver()))...)
 		if err != nil {
@@ -75,7 +75,7 @@ func (p *pull) pull(ctx context.Context, a *app, cd *containerd.Client, client *
 
 // pullAllPlatforms uses containerd's Fetch, which its Pull leaves several
 // platforms to. Whatever call of containerd's it is, the resolver verifies.
-func pullAllPlatforms(ctx context.Context, cd *containerd.Client, client *registry.Client, name string, verifier verify.Verifier) (*pulled, error) {
+func pullAllPlatforms(ctx context.Context, a *app, cd *containerd.Client, client *registry.Client, name string, verifier verify.Verifier) (*pulled, error) {
 	resolver := client.Resolver()
 	var result *verify.Result
 	if verifier != nil {
@@ -84,6 +84,12 @@ func pullAllPlatforms(ctx context.Context, cd *containerd.Client, client *regist
 	image, err := cd.Fetch(ctx, name, containerd.WithResolver(resolver))
 	if err != nil {
 		return nil, err
+	}
+	if result != nil {
+		// So that it can start without the registry.
+		if err := registry.KeepSignatures(ctx, cd.ContentStore(), result); err != nil {
+			a.log.Warn("signatures are not kept", "image", image.Name, "error", err)
+		}
 	}
 	return newPulled(image.Name, image.Target, result), nil
 }

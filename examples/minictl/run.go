@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 
 	"github.com/containerd/containerd/v2/pkg/identifiers"
@@ -21,10 +22,13 @@ type app struct {
 	hostsDirs                []string
 	insecureRegistry         bool
 	signatureRepository      string
-	json                     bool
+	json, debug              bool
 
 	stdin          io.Reader
 	stdout, stderr io.Writer
+
+	logs logs
+	log  *slog.Logger
 }
 
 // command is one of the commands. Its argument is empty if it takes none.
@@ -65,8 +69,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	// containerd's packages write to stderr unless they are told otherwise.
 	log.L.Logger.SetOutput(io.Discard)
 
-	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, logs: logs{out: stderr}}
 	err := a.dispatch(ctx, args)
+	a.logs.release()
 	if err != nil {
 		// There is nobody left to tell of an error here.
 		_, _ = io.WriteString(stderr, strings.Join(lines(err), "\n")+"\n")
@@ -114,6 +119,7 @@ func (a *app) dispatch(ctx context.Context, args []string) error {
 		if err != nil {
 			return usageError{fmt.Errorf("%s: %w", c.name, err)}
 		}
+		a.log = a.logger()
 		return cmd.run(ctx, a, argument)
 	}
 	if name == "" {
@@ -130,6 +136,7 @@ func (a *app) flags(f *pflag.FlagSet) {
 	f.BoolVar(&a.insecureRegistry, "insecure-registry", false, "skip TLS verification of the registry, and allow plain HTTP")
 	f.StringVar(&a.signatureRepository, "signature-repository", "", "repository for signatures, in the place of the image's own (default $COSIGN_REPOSITORY)")
 	f.BoolVar(&a.json, "json", false, "print results as JSON")
+	f.BoolVar(&a.debug, "debug", false, "say on stderr what is done, beside warnings")
 }
 
 func (a *app) check(f *pflag.FlagSet) error {

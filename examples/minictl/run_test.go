@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -219,5 +220,33 @@ func TestNoProgressWithoutATerminal(t *testing.T) {
 	a.progress("pull", func() (int64, int64) { return 1, 2 }).stop()
 	if stderr.Len() != 0 {
 		t.Errorf("wrote %q", &stderr)
+	}
+}
+
+func TestLogWaitsForProgress(t *testing.T) {
+	var stderr bytes.Buffer
+	a := &app{stderr: &stderr, logs: logs{out: &stderr}}
+	log := a.logger()
+	a.logs.hold()
+	log.Warn("first")
+	log.Debug("not shown")
+	if stderr.Len() != 0 {
+		t.Errorf("wrote %q over what is drawn", &stderr)
+	}
+	a.logs.release()
+	log.Info("second\x1b[2J")
+	if got, want := stderr.String(), "level=WARN msg=first\nlevel=INFO msg=\"second\\x1b[2J\"\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestRulesAreToldOfOneByOne(t *testing.T) {
+	var stderr bytes.Buffer
+	a := &app{logs: logs{out: &stderr}}
+	log := slog.New(exceptRules{a.logger().Handler()})
+	log.Warn("any image is accepted", "rule", "the default")
+	log.Warn("the last good copy is used", "mirror", "https://tuf.example")
+	if got, want := stderr.String(), "level=WARN msg=\"the last good copy is used\" mirror=https://tuf.example\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -28,7 +28,7 @@ func (t *trustFlags) flags(f *pflag.FlagSet) {
 
 // roots are those of the file that was given, else of the environment, else of
 // TUF, which is Sigstore's public instance unless the environment says otherwise.
-func (t *trustFlags) roots(f *pflag.FlagSet) (verify.TrustedRoots, *verify.TUF, error) {
+func (t *trustFlags) roots(a *app, f *pflag.FlagSet) (verify.TrustedRoots, *verify.TUF, error) {
 	if f.Changed("trusted-root") {
 		root, err := verify.LoadTrustedRoot(t.path)
 		return root, nil, err
@@ -41,6 +41,7 @@ func (t *trustFlags) roots(f *pflag.FlagSet) (verify.TrustedRoots, *verify.TUF, 
 	if err != nil {
 		return nil, nil, err
 	}
+	config.Logger = a.log
 	tuf, err := verify.NewTUF(config)
 	return tuf, tuf, err
 }
@@ -77,7 +78,7 @@ func (s *serviceFlags) client(ctx context.Context, a *app, f *pflag.FlagSet) (*k
 			return nil, nil, err
 		}
 	}
-	roots, tuf, err := s.trust.roots(f)
+	roots, tuf, err := s.trust.roots(a, f)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -85,7 +86,7 @@ func (s *serviceFlags) client(ctx context.Context, a *app, f *pflag.FlagSet) (*k
 	if err != nil {
 		return nil, nil, err
 	}
-	client, err := keyless.New(keyless.Config{SigningConfig: config, TrustedRoots: roots, Consent: true})
+	client, err := keyless.New(keyless.Config{SigningConfig: config, TrustedRoots: roots, Consent: true, Logger: a.log})
 	return client, config, err
 }
 

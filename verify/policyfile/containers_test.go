@@ -47,6 +47,8 @@ func TestContainersProblems(t *testing.T) {
 		"YAML":                   {"default: [{type: reject}]\n", []string{"1: not JSON: invalid character 'd' looking for beginning of value"}},
 		"a comment":              {"{\n/* none */\n\"default\": [{\"type\": \"reject\"}]}", []string{"2: not JSON: invalid character '/' looking for beginning of object key string"}},
 		"cut off":                {"{\"default\":\n[{\"type\": \"rej", []string{"2: not JSON: unexpected end of JSON input"}},
+		"a comma too many":       {"{\"default\": [{\"type\": \"reject\"},\n]}", []string{"2: not JSON: invalid character ']' looking for beginning of value"}},
+		"a slip behind escapes":  {"{\"default\": [{\"type\": \"reject\"}],\n\"d\\u0065fault\": [{\"type\": \"insecureAcceptAnything\"}]}", []string{"2: default: is there twice, first on line 1"}},
 		"no default":             {"{}", []string{"1: default: is missing, want a list of requirements"}},
 		"an empty default":       {`{"default": []}`, []string{"1: is empty; leave it out, or give it a value"}},
 		"null":                   {`{"default": null}`, []string{"1: default: is empty; leave it out, or give it a value"}},

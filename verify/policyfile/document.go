@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
@@ -37,6 +39,9 @@ func (d *document) problem(line int, field, format string, args ...any) {
 // parse returns the value that b holds, or nil. What YAML has beside values, and
 // could have two readers of a file understand different things, is refused.
 func (d *document) parse(b []byte) *yaml.Node {
+	if json.Valid(b) {
+		b = plainJSON(b)
+	}
 	decoder := yaml.NewDecoder(bytes.NewReader(b))
 	var doc, next yaml.Node
 	err := decodeNode(decoder, &doc)
@@ -72,6 +77,43 @@ func (d *document) parseJSON(b []byte) *yaml.Node {
 		return nil
 	}
 	return d.parse(b)
+}
+
+// plainJSON writes out what JSON may escape and the parser for YAML does not know:
+// a slash, and what takes two escapes of UTF-16. Nothing else of b, which is valid,
+// changes, nor do its lines.
+func plainJSON(b []byte) []byte {
+	plain := make([]byte, 0, len(b))
+	for len(b) > 0 {
+		at := bytes.IndexByte(b, '\\') // in a text, and another byte comes after it
+		if at < 0 {
+			break
+		}
+		plain = append(plain, b[:at]...)
+		b = b[at:]
+		if b[1] == '/' {
+			plain, b = append(plain, '/'), b[2:]
+			continue
+		}
+		if r := utf16.DecodeRune(escaped(b), escaped(b[min(6, len(b)):])); r != utf8.RuneError {
+			plain, b = utf8.AppendRune(plain, r), b[12:]
+			continue
+		}
+		plain, b = append(plain, b[:2]...), b[2:]
+	}
+	return append(plain, b...)
+}
+
+// escaped is the unit of UTF-16 that b begins with, as in \u0061, or else 0.
+func escaped(b []byte) rune {
+	if !bytes.HasPrefix(b, []byte(`\u`)) || len(b) < 6 {
+		return 0
+	}
+	unit, err := strconv.ParseUint(string(b[2:6]), 16, 16)
+	if err != nil {
+		return 0
+	}
+	return rune(unit)
 }
 
 // decodeNode shields from the parser: a file that makes it panic is no policy.

@@ -7,7 +7,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -176,6 +179,36 @@ func TestTheLoggerIsTold(t *testing.T) {
 			t.Errorf("the logger was not told %q but\n%s", want, &b)
 		}
 	}
+	b.Reset()
+	if _, err := policyfile.Parse([]byte(testdata(t, signedPolicy+"- scope: nothing.example\n")), "", policyfile.Config{Logger: logger}); err == nil || b.Len() > 0 {
+		t.Errorf("of a file that is refused, the logger was told %s", &b)
+	}
+}
+
+// TestRuleSaysWhatIsInsecure: of itself, and not of the other rules.
+func TestRuleSaysWhatIsInsecure(t *testing.T) {
+	t.Parallel()
+	const noEntry = "signatures are accepted without a transparency log entry"
+	p := mustParse(t, signedPolicy, policyfile.Config{})
+	for name, want := range map[string][]string{
+		"registry.example/team":   {noEntry},
+		"registry.example/warned": {"images that are not acceptable are accepted with a warning", noEntry},
+		"registry.example/any":    {"any image is accepted"},
+		"elsewhere.example/app":   nil,
+	} {
+		rule, err := p.Rule(name)
+		if err != nil || !slices.Equal(rule.Insecure, want) {
+			t.Errorf("%s: %q, %v, want %q", name, rule.Insecure, err, want)
+		}
+	}
+	twice := fmt.Sprintf(`{"default": [{"type": "sigstoreSigned", "keyPath": %q}, {"type": "sigstoreSigned", "keyPath": %[1]q}]}`, testdata(t, "KEYS/p256.pub"))
+	p, err := policyfile.ParseContainers([]byte(twice), "", policyfile.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rule, err := p.Rule("app"); err != nil || !slices.Equal(rule.Insecure, []string{noEntry}) {
+		t.Errorf("%q, %v", rule.Insecure, err)
+	}
 }
 
 // TestStrictByItself: who does not ask Select gets nothing unverified.
@@ -223,4 +256,37 @@ func TestLimits(t *testing.T) {
 	}
 	_, err = policyfile.Parse([]byte(testdata(t, signedPolicy)), "", policyfile.Config{Limits: verify.Limits{Chain: -1}})
 	wantFamily(t, err, verify.ErrMisconfigured)
+}
+
+// TestJSON: whatever program wrote it, it says the same.
+func TestJSON(t *testing.T) {
+	t.Parallel()
+	const written = "{\n\t\"version\": 1,\n\t\"rules\": [\n\t\t{\"scope\": \"registry.example/team\", \"keys\": [\"KEYS/p256.pub\"],\n" +
+		"\t\t\"annotations\": {\"note\": \"\\\\/ 😀 ä\\u2028\"}, \"insecureIgnoreTransparencyLog\": true}\n\t]\n}\n"
+	want, err := mustParse(t, written, policyfile.Config{}).Rule("registry.example/team/app")
+	if err != nil || want.Line != 4 || !strings.Contains(want.Requirement, `annotation note is "\\/ 😀 ä\u2028"`) {
+		t.Fatalf("%+v, %v", want, err)
+	}
+	for name, change := range map[string]*strings.Replacer{
+		"slashes escaped":        strings.NewReplacer("/", `\/`),
+		"letters escaped":        strings.NewReplacer("😀", `\ud83d\uDE00`, "ä", `\u00e4`, "team", `\u0074eam`, "scope", `sc\u006fpe`),
+		"lines ended as Windows": strings.NewReplacer("\n", "\r\n"),
+		"indented by spaces":     strings.NewReplacer("\t", "    "),
+		"no spaces":              strings.NewReplacer("\t", "", ": ", ":", ", ", ","),
+	} {
+		got, err := mustParse(t, change.Replace(testdata(t, written)), policyfile.Config{}).Rule("registry.example/team/app")
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %+v, %v, want %+v", name, got, err, want)
+		}
+	}
+	for name, text := range map[string]string{
+		"half of a letter":   `\ud83d`,
+		"the halves swapped": `\ude00\ud83d`,
+	} {
+		_, err := policyfile.Parse([]byte(testdata(t, strings.Replace(written, "😀", text, 1))), "", policyfile.Config{})
+		wantFamily(t, err, verify.ErrMisconfigured)
+		if err != nil && !strings.Contains(err.Error(), "policy:5: ") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }

@@ -44,6 +44,10 @@ type Rule struct {
 	Action Action `json:"action"`
 	// Requirement is what the rule asks for, in words for people.
 	Requirement string `json:"requirement"`
+	// Insecure is what in the rule weakens it, in words for people. The Logger of
+	// [Config] is told of that of every rule in the file; a program that applies one
+	// of them tells of this.
+	Insecure []string `json:"insecure,omitempty"`
 	// LessSpecific are the other rules for the same image, that do not apply.
 	LessSpecific []Rule `json:"lessSpecific,omitempty"`
 }
@@ -83,7 +87,6 @@ type requirement struct {
 func (p *Policy) add(d *document, line int, scope string, req requirement, config Config) {
 	r := &rule{Rule: Rule{File: d.name, Line: line, Scope: scope, Action: req.action}}
 	r.selection = verify.Selection{Rule: r.where(), SignatureRepository: req.signatureRepository}
-	log := config.log().With("rule", r.where())
 	switch req.action {
 	case Reject:
 		r.Requirement = "every image is rejected"
@@ -93,10 +96,13 @@ func (p *Policy) add(d *document, line int, scope string, req requirement, confi
 		r.refusal = fmt.Errorf("%w: %s: %s", verify.ErrMisconfigured, r.where(), req.because)
 	case InsecureAcceptAnything:
 		r.Requirement = "anything is accepted, and no signature is looked for"
+		r.Insecure = []string{"any image is accepted"}
 		r.selection.InsecureAcceptAnything = true
 	default:
-		r.selection.InsecureWarnOnly = req.action == Warn
-		if !r.compile(d, line, req, config, log) {
+		if r.selection.InsecureWarnOnly = req.action == Warn; r.selection.InsecureWarnOnly {
+			r.Insecure = []string{"images that are not acceptable are accepted with a warning"}
+		}
+		if !r.compile(d, line, req, config) {
 			return
 		}
 	}
@@ -112,11 +118,11 @@ func (p *Policy) add(d *document, line int, scope string, req requirement, confi
 }
 
 // compile makes the verifier of a rule.
-func (r *rule) compile(d *document, line int, req requirement, config Config, log *slog.Logger) bool {
+func (r *rule) compile(d *document, line int, req requirement, config Config) bool {
 	var all allOf
 	var words []string
 	for _, policy := range req.policies {
-		policy.Logger, policy.Limits = log, config.Limits
+		policy.Limits = config.Limits
 		if policy.TrustedRoots == nil {
 			policy.TrustedRoots = config.TrustedRoots
 		}
@@ -127,6 +133,11 @@ func (r *rule) compile(d *document, line int, req requirement, config Config, lo
 		}
 		all = append(all, v)
 		words = append(words, describePolicy(policy))
+		for _, what := range insecureIn(policy) {
+			if !slices.Contains(r.Insecure, what) {
+				r.Insecure = append(r.Insecure, what)
+			}
+		}
 	}
 	r.selection.Verifier = all
 	if len(all) == 1 {
@@ -136,8 +147,7 @@ func (r *rule) compile(d *document, line int, req requirement, config Config, lo
 	return true
 }
 
-// warn logs what lets images through unverified; of what else is insecure,
-// [verify.New] has.
+// warn logs what is insecure, and what lets nothing through by mistake.
 func (p *Policy) warn(log *slog.Logger) {
 	all := []*rule{p.standard}
 	for _, r := range p.rules {
@@ -147,14 +157,11 @@ func (p *Policy) warn(log *slog.Logger) {
 		return cmp.Or(a.Line-b.Line, strings.Compare(a.Scope, b.Scope))
 	})
 	for _, r := range all {
-		switch r.Action {
-		case InsecureAcceptAnything:
-			log.Warn("any image is accepted", "rule", r.where())
-		case Warn:
-			log.Warn("images that are not acceptable are accepted with a warning", "rule", r.where())
-		case Unsupported:
+		for _, what := range r.Insecure {
+			log.Warn(what, "rule", r.where())
+		}
+		if r.Action == Unsupported {
 			log.Warn("no image is accepted: the rule asks for what is not supported", "rule", r.where(), "reason", r.Requirement)
-		case Enforce, Reject:
 		}
 	}
 }

@@ -49,6 +49,17 @@ func describePolicy(p verify.Policy) string {
 	return strings.Join(parts, "; ")
 }
 
+// insecureIn says what [verify.New] would warn of.
+func insecureIn(p verify.Policy) (words []string) {
+	if p.InsecureIgnoreTransparencyLog {
+		words = append(words, "signatures are accepted without a transparency log entry")
+	}
+	if p.InsecureIgnoreSCT && len(p.Identities) > 0 {
+		words = append(words, "certificates are accepted without a signed certificate timestamp")
+	}
+	return words
+}
+
 func several(n int, what string) string {
 	if n == 1 {
 		return "a " + what

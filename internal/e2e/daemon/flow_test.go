@@ -9,7 +9,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/containerd/errdefs"
 	ggcr "github.com/google/go-containerregistry/pkg/registry"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/cosignkit/cosignkit/internal/e2e/daemon"
 )
@@ -123,4 +126,67 @@ func TestRefusedImageIsNotRun(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestKeptSignaturesLiveAsLongAsTheImage: the daemon's own collection keeps them with
+// the image, and takes them with its last name.
+func TestKeptSignaturesLiveAsLongAsTheImage(t *testing.T) {
+	t.Parallel()
+	for title, programs := range daemons() {
+		t.Run(title, func(t *testing.T) {
+			t.Parallel()
+			n, r := newNode(t, programs), newRegistry(t)
+			ref, other := r.address+"/app:v1", r.address+"/app:v2"
+			n.load(ref, "app")
+			n.must(append(with("push", signed("both")), ref)...)
+			n.forget(ref)
+			n.must(append(with("pull", verified()), ref)...)
+			target, _ := n.record(ref)
+			n.name(other, target)
+
+			kept := n.kept(target)
+			if len(kept) == 0 {
+				t.Fatal("nothing was kept")
+			}
+			n.forget(ref)
+			for _, d := range kept {
+				if _, err := n.client.ContentStore().Info(n.context(), d); err != nil {
+					t.Errorf("with a name left: %v", err)
+				}
+			}
+			n.forget(other)
+			for _, d := range append(kept, target.Digest) {
+				if _, err := n.client.ContentStore().Info(n.context(), d); !errdefs.IsNotFound(err) {
+					t.Errorf("with no name left, %s is there: %v", d, err)
+				}
+			}
+		})
+	}
+}
+
+// kept is all that is kept beside an image: manifests, and what they consist of.
+func (n *node) kept(target ocispec.Descriptor) (all []digest.Digest) {
+	n.t.Helper()
+	store := n.client.ContentStore()
+	info, err := store.Info(n.context(), target.Digest)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	for label, value := range info.Labels {
+		if !strings.HasPrefix(label, "containerd.io/gc.ref.content.referrer.cosign.") {
+			continue
+		}
+		manifest := digest.Digest(value)
+		info, err := store.Info(n.context(), manifest)
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		all = append(all, manifest)
+		for label, value := range info.Labels {
+			if strings.HasPrefix(label, "containerd.io/gc.ref.content.") {
+				all = append(all, digest.Digest(value))
+			}
+		}
+	}
+	return all
 }

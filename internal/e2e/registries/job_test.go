@@ -6,7 +6,6 @@
 package registries
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -47,7 +46,7 @@ type outcome struct {
 	Parts  []digest.Digest
 	Error  string
 	Family string
-	Logged []json.RawMessage // of the registry inside
+	Logged []string // of the registry inside; not each line is JSON
 }
 
 const jobVariable = "COSIGNKIT_REGISTRIES_JOB"
@@ -114,7 +113,7 @@ func (i *inside) start(ctx context.Context, dir string, o *outcome) (stop func()
 		}
 	}
 	_, stop, err = distribution.Start(ctx, i.Binary, dir, i.Config, func(line []byte) {
-		o.Logged = append(o.Logged, bytes.Clone(line))
+		o.Logged = append(o.Logged, string(line))
 	})
 	return stop, err
 }

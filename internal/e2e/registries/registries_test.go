@@ -6,7 +6,6 @@
 package registries
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -208,7 +207,7 @@ func (s *setting) inside(config string) {
 	s.job.Inside = &inside{Binary: dockerRegistry, Address: "192.0.2.10", Config: distribution.Storage(s.dir) + config}
 	s.then = func(o outcome) {
 		for _, line := range o.Logged {
-			s.logged(traffic.Way{Server: "origin"}, json.RawMessage(line))
+			s.logged(traffic.Way{Server: "origin"}, []byte(line))
 		}
 	}
 }
