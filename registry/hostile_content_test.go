@@ -219,6 +219,25 @@ func TestListsThatAmplifyInMemory(t *testing.T) {
 			b := `{"a":0` + strings.Repeat(layers, (4<<20-100)/len(layers)) + `}`
 			return map[string][]byte{tagOf(desc.Digest) + ".sig": []byte(b)}
 		}},
+		{"layers with many annotations, in many referrers", "referrers API", func(desc ocispec.Descriptor) map[string][]byte {
+			answers := map[string][]byte{digest.FromString("p").String(): []byte("p")}
+			index := ocispec.Index{MediaType: ocispec.MediaTypeImageIndex}
+			annotations := manyAnnotations(2 << 20)
+			for n := range 8 {
+				b := fmt.Appendf(nil, `{"n":%d,"layers":[{"mediaType":"application/vnd.dev.cosign.simplesigning.v1+json","digest":%q,"size":1,%s}]}`,
+					n, digest.FromString("p"), annotations)
+				answers[digest.FromBytes(b).String()] = b
+				index.Manifests = append(index.Manifests, ocispec.Descriptor{
+					MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromBytes(b), Size: int64(len(b)),
+				})
+			}
+			answers[desc.Digest.String()], _ = json.Marshal(index)
+			return answers
+		}},
+		{"referrers with many annotations", "referrers API", func(desc ocispec.Descriptor) map[string][]byte {
+			entry := fmt.Sprintf(`{"mediaType":%q,"digest":%q,"size":2,%s,%s}`, ocispec.MediaTypeImageManifest, desc.Digest, manyAnnotations(1<<20), manyAnnotations(1<<20))
+			return map[string][]byte{desc.Digest.String(): []byte(`{"manifests":[` + entry + `]}`)}
+		}},
 		{"each of many referrers has many layers", "referrers API", func(desc ocispec.Descriptor) map[string][]byte {
 			answers := map[string][]byte{}
 			index := ocispec.Index{MediaType: ocispec.MediaTypeImageIndex}
@@ -260,6 +279,16 @@ func TestListsThatAmplifyInMemory(t *testing.T) {
 			}
 		})
 	}
+}
+
+// manyAnnotations are size bytes of them, which take a dozen times that in memory.
+func manyAnnotations(size int) string {
+	var b strings.Builder
+	b.WriteString(`"annotations":{"":""`)
+	for i := 0; b.Len() < size-16; i++ {
+		fmt.Fprintf(&b, `,"%x":""`, i)
+	}
+	return b.String() + "}"
 }
 
 // tagOf is the referrers tag of a digest.

@@ -124,7 +124,7 @@ func (c *Client) loadHosts(host string, insecure *tls.Config) ([]docker.Registry
 		return nil, err
 	}
 	for i, h := range hosts {
-		client := h.Client
+		client := tokenClient(h.Client)
 		header := c.header()
 		if header == nil {
 			header = http.Header{}
@@ -134,6 +134,9 @@ func (c *Client) loadHosts(host string, insecure *tls.Config) ([]docker.Registry
 			return docker.NewDockerAuthorizer(
 				docker.WithAuthClient(client), docker.WithAuthHeader(header), docker.WithAuthCreds(c.config.Credentials))
 		})
+		if insecure != nil {
+			hosts[i].Authorizer.(*guardedAuthorizer).server.isPlain.Store(true)
+		}
 	}
 	return hosts, nil
 }

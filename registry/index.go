@@ -109,11 +109,15 @@ func distinctDigests(nodes []ocispec.Descriptor) []ocispec.Descriptor {
 }
 
 // read fetches what is charged to b.
-func (r repository) read(ctx context.Context, desc ocispec.Descriptor, b *budget, what string) ([]byte, error) {
+func (r repository) read(ctx context.Context, desc ocispec.Descriptor, b *budget, what string) (content []byte, err error) {
 	if err := b.take(desc.Size, b.limits.Manifest, what+" in bytes"); err != nil {
 		return nil, err
 	}
-	return r.fetch(ctx, r.digest(desc.Digest), desc, b.limits.Manifest, what)
+	err = recovered(func() (err error) {
+		content, err = r.fetch(ctx, r.digest(desc.Digest), desc, b.limits.Manifest, what)
+		return err
+	})
+	return content, err
 }
 
 // checkIndex tells an index from a manifest, and refuses what could be either.

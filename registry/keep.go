@@ -6,6 +6,7 @@ package registry
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -217,12 +218,14 @@ func (k keptSignature) write(ctx context.Context, store content.Store) error {
 	return err
 }
 
-// put writes what is not there, and makes sure of the labels of what is.
+// put writes what is not there, and makes sure of the labels of what is. It writes
+// under a name of its own: whoever else writes the same, and does not get on, is not
+// waited for.
 func put(ctx context.Context, store content.Store, b blob, labels map[string]string) error {
 	info, err := store.Info(ctx, b.Digest)
 	if errdefs.IsNotFound(err) {
 		desc := ocispec.Descriptor{MediaType: b.MediaType, Digest: b.Digest, Size: b.Size}
-		err = content.WriteBlob(ctx, store, "cosign-"+b.Digest.String(), bytes.NewReader(b.data), desc, content.WithLabels(labels))
+		err = content.WriteBlob(ctx, store, "cosign-"+rand.Text(), bytes.NewReader(b.data), desc, content.WithLabels(labels))
 		if err == nil && labels != nil {
 			info, err = store.Info(ctx, b.Digest)
 		}

@@ -389,3 +389,38 @@ func TestNothingIsKeptBesideContentThatIsNotTheImage(t *testing.T) {
 		t.Errorf("kept %s", kept)
 	}
 }
+
+// TestKeepingWaitsForNobody: another process that keeps the same signatures may have
+// been stopped while it wrote them.
+func TestKeepingWaitsForNobody(t *testing.T) {
+	t.Parallel()
+	reg, c, verifier, image := signedImage(t, true, signing.Bundle)
+	first, ctx := newStore(t)
+	if _, _, err := c.Pull(ctx, first.Client, reg.ref("app:v1"), verifier, nil); err != nil {
+		t.Fatal(err)
+	}
+	info, err := first.ContentStore().Info(ctx, image.Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, ctx := newStore(t)
+	for label, kept := range info.Labels {
+		if !strings.HasPrefix(label, "containerd.io/gc.ref.content.referrer.cosign.") {
+			continue
+		}
+		w, err := second.ContentStore().Writer(ctx, content.WithRef("cosign-"+kept))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = w.Close() })
+	}
+	if err := returns(t, func() error {
+		_, _, err := c.Pull(ctx, second.Client, reg.ref("app:v1"), verifier, nil)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.VerifyLocal(ctx, second.Client, reg.ref("app:v1"), verifier, registry.WithoutRegistry()); err != nil {
+		t.Errorf("nothing was kept: %v", err)
+	}
+}

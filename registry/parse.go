@@ -77,12 +77,50 @@ func (l *descriptorList) UnmarshalJSON(b []byte) error {
 		if err := decoder.Decode(&raw); err != nil {
 			return err
 		}
-		var desc ocispec.Descriptor
-		err := json.Unmarshal(raw, &desc)
-		if err != nil {
-			desc, err = ocispec.Descriptor{}, malformed(err)
-		}
+		desc, err := parseDescriptor(raw)
 		if err := l.each(i, desc, err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func parseDescriptor(raw []byte) (ocispec.Descriptor, error) {
+	var counted struct {
+		Annotations annotationCounter `json:"annotations"`
+	}
+	var desc ocispec.Descriptor
+	err := json.Unmarshal(raw, &counted) // before a map of them is made, which is large
+	if err == nil {
+		err = json.Unmarshal(raw, &desc)
+	}
+	if errors.Is(err, limits.ErrExceeded) {
+		return ocispec.Descriptor{}, err
+	}
+	if err != nil {
+		return ocispec.Descriptor{}, malformed(err)
+	}
+	return desc, nil
+}
+
+// annotationCounter is annotations, of which there may be more than once, that end in
+// an error where there are more than any signature has.
+type annotationCounter int
+
+func (n *annotationCounter) UnmarshalJSON(b []byte) error {
+	decoder := json.NewDecoder(bytes.NewReader(b))
+	if t, err := decoder.Token(); err != nil || t != json.Delim('{') {
+		return err // what is no mapping fails when it is decoded into one
+	}
+	for ; decoder.More(); *n++ {
+		if *n == limits.Annotations {
+			return limits.Exceeded("number of annotations", limits.Annotations)
+		}
+		if _, err := decoder.Token(); err != nil { // the name
+			return err
+		}
+		var skipped json.RawMessage
+		if err := decoder.Decode(&skipped); err != nil {
 			return err
 		}
 	}

@@ -15,13 +15,23 @@ import (
 	"time"
 
 	"github.com/containerd/containerd/v2/core/remotes/docker"
+
+	"github.com/cosignkit/cosignkit/internal/limits"
 )
+
+// withTime bounds an operation, and with it how long it waits for one host.
+func withTime(ctx context.Context, timeout time.Duration, what string) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, limits.Exceeded(what, timeout))
+	deadline, _ := ctx.Deadline() // which may be the caller's
+	return withPatience(ctx, time.Until(deadline)/limits.MirrorShare), cancel
+}
 
 type patienceKey struct{}
 
-// withPatience bounds how long a host may take to begin an answer while there are
-// others to ask, so that a mirror that hangs does not keep the registry behind it
-// from being asked. So it does for the host's token server.
+// withPatience bounds how long a host may take to answer while there are others to
+// ask, so that a mirror that hangs does not keep the registry behind it from being
+// asked. What moves an image only has to begin in that time. So it does for the
+// host's token server.
 func withPatience(ctx context.Context, patience time.Duration) context.Context {
 	return context.WithValue(ctx, patienceKey{}, patience)
 }
@@ -88,31 +98,53 @@ func (t guardedTransport) patiently(req *http.Request) (*http.Response, error) {
 		return t.next.RoundTrip(req)
 	}
 	ctx, cancel := context.WithCancel(req.Context())
-	timer := time.AfterFunc(patience, cancel)
-	resp, err := t.next.RoundTrip(req.WithContext(ctx))
-	expired := !timer.Stop()
-	if err == nil && !expired {
-		resp.Body = cancelledBody{resp.Body, cancel}
-		return resp, nil
+	body := patientBody{timer: time.AfterFunc(patience, cancel), cancel: cancel}
+	body.explain = func(err error) error {
+		if ctx.Err() != nil && req.Context().Err() == nil {
+			return fmt.Errorf("%w: %v", errNoAnswer, patience)
+		}
+		return err
 	}
-	cancel()
-	if err == nil { // the answer came as the time ran out, and its body is no use
+	resp, err := t.next.RoundTrip(req.WithContext(ctx))
+	if err == nil && ctx.Err() != nil { // the answer came as the time ran out, and its body is no use
 		_ = resp.Body.Close()
 		err = ctx.Err()
 	}
-	if expired && req.Context().Err() == nil {
-		err = fmt.Errorf("%w: %v", errNoAnswer, patience)
+	if err != nil {
+		err = body.explain(err)
+		body.stop()
+		return nil, err
 	}
-	return nil, err
+	if _, isOwn := req.Context().Value(ownKey{}).(int64); !isOwn {
+		body.timer.Stop()
+	}
+	body.ReadCloser = resp.Body
+	resp.Body = body
+	return resp, nil
 }
 
-// cancelledBody ends the context of its request.
-type cancelledBody struct {
+// patientBody ends the context of its request when it is closed, or the time is up.
+type patientBody struct {
 	io.ReadCloser
-	cancel context.CancelFunc
+	timer   *time.Timer
+	cancel  context.CancelFunc
+	explain func(error) error
 }
 
-func (b cancelledBody) Close() error {
-	defer b.cancel()
+func (b patientBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && err != io.EOF { //nolint:errorlint // which readers return as it is
+		err = b.explain(err)
+	}
+	return n, err
+}
+
+func (b patientBody) Close() error {
+	defer b.stop()
 	return b.ReadCloser.Close()
+}
+
+func (b patientBody) stop() {
+	b.timer.Stop()
+	b.cancel()
 }

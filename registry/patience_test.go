@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -66,6 +67,49 @@ func TestMirrorThatHangs(t *testing.T) {
 			if want := families[place]; want != nil {
 				_, err = c.Verify(ctx, "registry.test/app:v1", verifier(newKey(t)))
 				wantFamily(t, err, want)
+			}
+		})
+	}
+}
+
+// TestMirrorThatHangsWithinAnAnswer: neither does one that begins an answer, and
+// never ends it, keep the registry from being asked.
+func TestMirrorThatHangsWithinAnAnswer(t *testing.T) {
+	t.Parallel()
+	for _, place := range []string{"referrers API", "referrers tag", "signature tag"} {
+		t.Run(place, func(t *testing.T) {
+			t.Parallel()
+			api, form := theSignature(place)
+			origin, _, _, desc := signedImage(t, api, form)
+			key := newKey(t)
+			if _, err := newClient(t, registry.Config{}).Sign(t.Context(), origin.ref("app:v1"), signerOf(t, key), registry.WithForm(form)); err != nil {
+				t.Fatal(err)
+			}
+			mirror := newTestRegistry(t, true)
+			mirror.onRequest(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+				if !lookUps[place](r) {
+					next.ServeHTTP(w, r)
+					return
+				}
+				w.Header().Set("Content-Type", "application/vnd.oci.image.index.v1+json")
+				_, _ = io.WriteString(w, "{")
+				_ = http.NewResponseController(w).Flush()
+				<-r.Context().Done()
+			})
+			c := newClient(t, registry.Config{HostsDirs: []string{hostsDir(t, "registry.test", fmt.Sprintf(
+				"server = %q\n[host.%q]\n", origin.url, mirror.url), nil)}})
+			policy := verify.Policy{Keys: []crypto.PublicKey{key.Public()}, InsecureIgnoreTransparencyLog: true}
+			policy.Limits.Timeout = 8 * time.Second
+			verifier, err := verify.New(policy)
+			if err != nil {
+				t.Fatal(err)
+			}
+			result, err := c.Verify(t.Context(), "registry.test/app:v1", verifier)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if result.Image.Target.Digest != desc.Digest {
+				t.Errorf("verified %s", result.Image.Target.Digest)
 			}
 		})
 	}

@@ -96,7 +96,7 @@ func (s source) getOnce(ctx context.Context, host docker.RegistryHost, u *url.UR
 	client.CheckRedirect = func(next *http.Request, via []*http.Request) error {
 		// The headers of a host's configuration can be credentials, and an
 		// answer from elsewhere has no authority over what does not exist.
-		if serverOf(next.URL.Scheme, next.URL.Host) != serverOf(u.Scheme, u.Host) || len(via) >= maxAttempts {
+		if portOf(next.URL.Scheme, next.URL.Host) != portOf(u.Scheme, u.Host) || len(via) >= maxAttempts {
 			return http.ErrUseLastResponse
 		}
 		return nil

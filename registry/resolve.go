@@ -13,14 +13,17 @@ import (
 
 // Resolve asks what ref stands for, once, for a caller that then calls
 // [Client.VerifyImage] with several policies. A reference with tag and digest
-// resolves to the digest. Nothing is verified yet.
+// resolves to the digest. It takes no longer than a verification does by default.
+// Nothing is verified yet.
 func (c *Client) Resolve(ctx context.Context, ref string) (verify.Image, error) {
 	const op = "resolve"
 	name, err := normalize(ref)
 	if err != nil {
 		return verify.Image{}, fault.New(verify.ErrMisconfigured, op, ref, "reference", err)
 	}
-	target, err := c.pullSource().resolve(c.ownContext(ctx, limits.Manifest), name)
+	limited, cancel := withTime(ctx, limits.VerifyTimeout, "time to resolve")
+	defer cancel()
+	target, err := c.pullSource().resolve(c.ownContext(limited, limits.Manifest), name)
 	if err != nil {
 		return verify.Image{}, fault.New(kindOf(err), op, name.String(), "", err)
 	}

@@ -94,7 +94,11 @@ func (t tracker) SetStatus(ref string, status docker.Status) {
 
 // resolve returns the descriptor that name stands for.
 func (s source) resolve(ctx context.Context, name distribution.Named) (ocispec.Descriptor, error) {
-	_, desc, err := s.resolver.Resolve(ctx, name.String())
+	var desc ocispec.Descriptor
+	err := recovered(func() (err error) {
+		_, desc, err = s.resolver.Resolve(ctx, name.String())
+		return err
+	})
 	if err != nil {
 		return ocispec.Descriptor{}, failed(ctx, err)
 	}

@@ -10,7 +10,6 @@ import (
 	"iter"
 	"log/slog"
 	"slices"
-	"time"
 
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/platforms"
@@ -19,7 +18,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/cosignkit/cosignkit/internal/fault"
-	"github.com/cosignkit/cosignkit/internal/limits"
 	"github.com/cosignkit/cosignkit/verify"
 )
 
@@ -119,9 +117,7 @@ func (c *Client) newVerification(ctx context.Context, src source, image verify.I
 		l = limited.Limits()
 	}
 	l = l.WithDefaults()
-	ctx, cancel := context.WithTimeoutCause(ctx, l.Timeout, limits.Exceeded("time of the verification", l.Timeout))
-	deadline, _ := ctx.Deadline() // which may be the caller's
-	ctx = withPatience(ctx, time.Until(deadline)/limits.MirrorShare)
+	ctx, cancel := withTime(ctx, l.Timeout, "time of the verification")
 	return &verification{
 		source: src, name: name, selection: selection, options: o, elsewhere: elsewhere,
 		limits: l, indexes: &budget{limits: l}, log: c.log,

@@ -230,7 +230,7 @@ func TestAdvisoryGHSA_9vcr_p3rj_q5q6_Signers(t *testing.T) {
 				}
 			}
 			// With another signer beside them, they are enough.
-			result, err = v.Verify(t.Context(), theImage(), append(slices.Clone(candidates), by(signing.Legacy, bob)))
+			result, err = v.Verify(t.Context(), theImage(), append(slices.Clone(candidates), by(signing.Legacy, bob, func(a *attempt) { a.key = keys["P-521"]() })))
 			if err != nil || !result.Accepted {
 				t.Errorf("accepted is %t, error %v", result.Accepted, err)
 			}
@@ -939,6 +939,7 @@ func TestOneVerifierAndOneCandidateServeManyGoroutines(t *testing.T) {
 			a.named(otherName("user@host"))
 			a.stamps = []stamp{{ours.tsa, noon}}
 			b := newAttempt(form)
+			b.key = keys["P-384"]()
 			b.byKey()
 			candidates = append(candidates, a.candidate(t), b.candidate(t))
 			bad = append(bad, by == foreign, false)

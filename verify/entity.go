@@ -9,6 +9,7 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
@@ -196,15 +197,32 @@ type finding struct {
 	key        policyKey
 	signer     *CertificateIdentity
 	identity   int
+	rawKey     []byte // of the certificate
 	timestamps []Timestamp
 }
 
-// by tells apart the signers that a threshold counts.
-func (f finding) by() string {
+// mark tells apart what a threshold counts: signers, and what was signed with which
+// key, which is once whether it is shown with a certificate for the key or without.
+type mark struct {
+	signer string
+	made   [sha256.Size]byte
+}
+
+func (f finding) by(claims Claims) mark {
+	m := mark{signer: f.key.id}
 	if f.signer != nil {
-		return fmt.Sprintf("identity %d", f.identity)
+		m.signer = fmt.Sprintf("identity %d", f.identity)
 	}
-	return f.key.id
+	key := f.key.id
+	if f.rawKey != nil {
+		key = keyID(f.rawKey)
+	}
+	message := claims.Statement
+	if message == nil {
+		message = claims.payload
+	}
+	m.made = sha256.Sum256(append([]byte(key), message...))
+	return m
 }
 
 // verifyEntity checks one signature against the policy, with the authorities and
@@ -263,7 +281,9 @@ func (v *validated) verifyCertificate(ctx context.Context, e *entity, material r
 		summary := result.Signature.Certificate
 		for i, identity := range v.identities {
 			if identity.Verify(*summary) == nil {
-				return finding{signer: signerOf(summary), identity: i, timestamps: timestampsOf(result)}, nil
+				return finding{
+					signer: signerOf(summary), identity: i, rawKey: content.Certificate().RawSubjectPublicKeyInfo, timestamps: timestampsOf(result),
+				}, nil
 			}
 		}
 		return finding{}, errors.New("the certificate is for no identity of the policy")

@@ -329,6 +329,7 @@ func TestThresholdOfSigners(t *testing.T) {
 	anybody := verify.Identity{SubjectRegexp: `.*@example\.com`, Issuer: theIssuer}
 	by := func(form signing.Form, subject string) verify.Candidate {
 		a := newAttempt(form)
+		a.key = keys["P-521"]()
 		a.named(email(subject))
 		return a.candidate(t)
 	}
@@ -380,6 +381,58 @@ func TestThresholdOfSigners(t *testing.T) {
 			}
 			wantReason(t, err, test.why)
 		})
+	}
+}
+
+// TestOneSignatureIsNotTwo: cosign sign --key --issue-certificate has the same person
+// be a key and an identity. Who serves such a signature can show it with the
+// certificate and without, and have the key's entry in the log as well.
+func TestOneSignatureIsNotTwo(t *testing.T) {
+	t.Parallel()
+	bob := verify.Identity{Subject: "bob@example.com", Issuer: theIssuer}
+	for _, form := range forms {
+		for _, second := range []string{"the key", "another identity"} {
+			t.Run(string(form)+" "+second, func(t *testing.T) {
+				t.Parallel()
+				a := newAttempt(form)
+				p := a.make(t)
+				shown := []verify.Candidate{p.candidate()}
+				p.certificate = nil
+				if second == "another identity" {
+					b := newAttempt(form)
+					b.named(email(bob.Subject))
+					p.certificate = b.ca.issue(a.key, b.leaf, b.promises...)
+				}
+				p.entries = []*logEntry{a.record(p, a.records[0])}
+				shown = append(shown, p.candidate())
+				policy := verify.Policy{
+					Identities: []verify.Identity{theIdentity()}, Threshold: 2, TrustedRoots: ours.trust().parsed(t),
+				}
+				other := newAttempt(form)
+				other.key = keys["P-384"]()
+				if second == "the key" {
+					policy.Keys = []crypto.PublicKey{a.key.Public()}
+				} else {
+					policy.Identities = append(policy.Identities, bob)
+					other.named(email(bob.Subject))
+				}
+				result, err := newVerifier(t, policy).Verify(t.Context(), theImage(), shown)
+				wantReason(t, err, "signed by 1 of the 2 different signers required")
+				for i, s := range result.Signatures {
+					if s.Err != nil {
+						t.Errorf("signature %d is not good by itself: %v", i, s.Err)
+					}
+				}
+				// With one that the other has made, they are two.
+				good := shown[0]
+				if second == "the key" {
+					good = shown[1]
+				}
+				if _, err := newVerifier(t, policy).Verify(t.Context(), theImage(), []verify.Candidate{good, other.candidate(t)}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
 	}
 }
 

@@ -102,8 +102,12 @@ func newPolicyKey(public crypto.PublicKey) (policyKey, error) {
 	if err != nil {
 		return policyKey{}, err
 	}
+	return policyKey{public: public, id: keyID(der), verifiers: verifiers}, nil
+}
+
+func keyID(der []byte) string {
 	sum := sha256.Sum256(der)
-	return policyKey{public: public, id: "sha256:" + hex.EncodeToString(sum[:]), verifiers: verifiers}, nil
+	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
 // verifiersOf returns the algorithms that may be tried with one key. cosign

@@ -131,7 +131,7 @@ func TestOneVerificationUsesOneRoot(t *testing.T) {
 	var calls atomic.Int32
 	good, bad := ours.trust().parsed(t), foreign.trust().parsed(t)
 	policy := verify.Policy{
-		Identities: []verify.Identity{theIdentity()}, Keys: []crypto.PublicKey{keys["P-256"]().Public()}, Threshold: 2,
+		Identities: []verify.Identity{theIdentity()}, Keys: []crypto.PublicKey{keys["P-384"]().Public()}, Threshold: 2,
 		TrustedRoots: rootsFunc(func(context.Context) (*verify.TrustedRoot, error) {
 			if calls.Add(1) > 1 {
 				return bad, nil
@@ -147,6 +147,7 @@ func TestOneVerificationUsesOneRoot(t *testing.T) {
 	for _, form := range forms {
 		candidates = append(candidates, newAttempt(form).candidate(t))
 		a := newAttempt(form)
+		a.key = keys["P-384"]()
 		a.byKey()
 		candidates = append(candidates, a.candidate(t))
 	}

@@ -37,7 +37,8 @@ type Policy struct {
 	Identities []Identity
 
 	// Threshold is how many different Keys and Identities must have signed,
-	// each with a signature of its own. A signature counts for the first of
+	// each with a signature of its own: one that is shown with a certificate for its
+	// key and without counts once. A signature counts for the first of
 	// Identities that it matches, so that two subjects that one regular
 	// expression matches count as one. Zero means 1.
 	Threshold int

@@ -190,6 +190,9 @@ func checkMirror(mirror string) error {
 	if err != nil {
 		return errors.New("is not a URL")
 	}
+	if name := tuf.URLToPath(mirror); name == "." || !filepath.IsLocal(name) {
+		return errors.New("names no host") // and is no name of a directory in the cache
+	}
 	if u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return fmt.Errorf("%.256q is not the http or https URL of a repository, without credentials and query", u.Redacted())
 	}

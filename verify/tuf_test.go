@@ -1272,6 +1272,8 @@ func TestNewTUFMisconfigured(t *testing.T) {
 		"another scheme":      {Mirror: "ftp://mirror.example", InitialRoot: initial},
 		"a password":          {Mirror: "https://user:hunter2@mirror.example", InitialRoot: initial},
 		"a bad password":      {Mirror: "https://user:hunter2@mirror.example:x", InitialRoot: initial},
+		"the cache itself":    {Mirror: "https://.", InitialRoot: initial},
+		"above the cache":     {Mirror: "https://..", InitialRoot: initial},
 		"a query":             {Mirror: "https://mirror.example?a=b", InitialRoot: initial},
 		"a fragment":          {Mirror: "https://mirror.example#a", InitialRoot: initial},
 		"a mirror alone":      {Mirror: "https://mirror.example"},

@@ -5,6 +5,7 @@ package verify
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"iter"
@@ -170,7 +171,7 @@ func (v *validated) verify(ctx context.Context, image Image, candidates iter.Seq
 		return nil, fault.New(ErrInconclusive, opVerify, image.String(), "trusted root", err)
 	}
 	result := &Result{Image: image, Signatures: []Signature{}}
-	signers := map[string]bool{}
+	signers, made := map[string]bool{}, map[[sha256.Size]byte]bool{}
 	var unknown *fault.Error
 	for candidate := range candidates {
 		if ctx.Err() != nil {
@@ -179,7 +180,9 @@ func (v *validated) verify(ctx context.Context, image Image, candidates iter.Seq
 		s, by := v.verifyOne(ctx, image, candidate, material)
 		result.Signatures = append(result.Signatures, s)
 		if s.Err == nil {
-			signers[by] = true
+			if !made[by.made] { // by one signer already, who has another name here
+				made[by.made], signers[by.signer] = true, true
+			}
 			if result.Accepted = len(signers) >= v.threshold; result.Accepted && untilAccepted {
 				break
 			}
@@ -220,13 +223,13 @@ func unknownOf(image Image, c Candidate, s Signature) *fault.Error {
 	return fault.New(ErrInconclusive, opVerify, image.String(), c.Origin.String(), err)
 }
 
-// verifyOne checks one candidate. by tells signers apart.
-func (v *validated) verifyOne(ctx context.Context, image Image, c Candidate, material root.TrustedMaterial) (s Signature, by string) {
+// verifyOne checks one candidate.
+func (v *validated) verifyOne(ctx context.Context, image Image, c Candidate, material root.TrustedMaterial) (s Signature, by mark) {
 	s = Signature{Origin: c.Origin, Subject: image.Target.Digest}
 	switch {
 	case c.Err != nil:
 		s.Err = c.Err
-		return s, ""
+		return s, mark{}
 	case c.Bundle != nil:
 		s.Form = FormBundle
 	default:
@@ -252,10 +255,10 @@ func (v *validated) verifyOne(ctx context.Context, image Image, c Candidate, mat
 // recovered completes s with what check finds. The packages that check calls
 // parse what a registry controls; should one of them panic, the candidate has
 // failed and nothing else has.
-func (v *validated) recovered(s Signature, check func() (finding, Claims, error)) (checked Signature, by string) {
+func (v *validated) recovered(s Signature, check func() (finding, Claims, error)) (checked Signature, by mark) {
 	defer func() {
 		if r := recover(); r != nil {
-			checked, by = s, ""
+			checked, by = s, mark{}
 			checked.Err = fmt.Errorf("panic while verifying: %.256v", r)
 		}
 	}()
@@ -265,7 +268,7 @@ func (v *validated) recovered(s Signature, check func() (finding, Claims, error)
 	}
 	checked = s
 	checked.KeyID, checked.Identity, checked.Timestamps, checked.Claims, checked.Err = found.key.id, found.signer, found.timestamps, claims, err
-	return checked, found.by()
+	return checked, found.by(claims)
 }
 
 // anyKey tries check with each key, and returns the key that satisfies it. The

@@ -301,10 +301,18 @@ func IsManifest(mediaType string) bool {
 // and are not in listed. It looks at limits.Descriptors blobs, and at
 // limits.TotalBytes of those that begin like a manifest.
 func (l *Layout) Referrers(ctx context.Context, d digest.Digest, listed []ocispec.Descriptor) ([]ocispec.Descriptor, error) {
-	dir, err := l.root.Open(path.Join(ocispec.ImageBlobsDir, digest.SHA256.String()))
+	name := path.Join(ocispec.ImageBlobsDir, digest.SHA256.String())
+	info, err := l.root.Stat(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
+	if err == nil && !info.IsDir() {
+		err = mismatch("%s is not a directory", name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	dir, err := l.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // see open
 	if err != nil {
 		return nil, err
 	}

@@ -66,7 +66,7 @@ const (
 	VerifyTimeout = 2 * time.Minute
 
 	// MirrorShare is the part of that time, one in so many, that a host may take
-	// to begin an answer while there are others to ask. A verification waits for
+	// to answer while there are others to ask. A verification waits for
 	// a mirror that hangs four times, one after another: to resolve, to list, for
 	// a manifest and for a blob. Half of the time is left for the one that answers.
 	MirrorShare = 8
@@ -175,7 +175,8 @@ const (
 	// ours.
 	ClockSkew = 2 * time.Minute
 
-	// Token bounds an identity token. Those of workflows are about 2 KiB.
+	// Token bounds an identity token, and what a registry's token server answers.
+	// Those of workflows are about 2 KiB, and so are those of registries.
 	Token = 64 << 10
 
 	// LogEntries bounds the entries that a look-up in a log finds for one

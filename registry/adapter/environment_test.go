@@ -282,6 +282,8 @@ func TestVariablesForSigning(t *testing.T) {
 		"a certificate that is refused":           {env: []string{root, rekor, fulcio, "SIGSTORE_ID_TOKEN=" + token}, family: verify.ErrMisconfigured, want: "Fulcio returned 400", asked: true},
 		"a token in a file":                       {env: []string{root, rekor, fulcio, "COSIGN_IDENTITY_TOKEN=" + tokenFile}, family: verify.ErrMisconfigured, want: "Fulcio returned 400", asked: true},
 		"a token as the flag's variable":          {env: []string{root, rekor, fulcio, "COSIGN_IDENTITY_TOKEN=" + token}, family: verify.ErrMisconfigured, want: "Fulcio returned 400", asked: true},
+		"a token in quotes":                       {env: []string{root, rekor, fulcio, "COSIGN_IDENTITY_TOKEN='" + token + "'"}, family: verify.ErrMisconfigured, want: "COSIGN_IDENTITY_TOKEN is neither an identity token nor the path of a file"},
+		"a token as in a header":                  {env: []string{root, rekor, fulcio, "COSIGN_IDENTITY_TOKEN=Bearer " + token}, family: verify.ErrMisconfigured, want: "COSIGN_IDENTITY_TOKEN is neither"},
 		"no token":                                {env: []string{root, rekor, fulcio}, family: verify.ErrMisconfigured, want: "no identity token"},
 		"an empty token":                          {env: []string{root, rekor, fulcio, "SIGSTORE_ID_TOKEN="}, family: verify.ErrMisconfigured, want: "SIGSTORE_ID_TOKEN is empty"},
 		"a workflow without permission":           {env: []string{root, rekor, fulcio, "GITHUB_ACTIONS=true"}, family: verify.ErrMisconfigured, want: "no identity token"},

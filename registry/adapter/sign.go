@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -372,6 +373,11 @@ func (r *reader) tokens() (keyless.TokenSource, error) {
 	if token := r.text("COSIGN_IDENTITY_TOKEN"); token != "" {
 		if strings.Count(token, ".") == 2 && strings.HasPrefix(token, "ey") {
 			return keyless.StaticToken(token), nil
+		}
+		// What is no token and no file may be a token with something around it, which
+		// no message may repeat.
+		if _, err := os.Stat(token); err != nil {
+			return nil, misconfigured(opSigning, "", errors.New("COSIGN_IDENTITY_TOKEN is neither an identity token nor the path of a file"))
 		}
 		return keyless.TokenFile(token), nil
 	}
