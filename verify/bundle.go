@@ -83,7 +83,10 @@ func (v *validated) verifyBundle(ctx context.Context, b []byte, artifact artifac
 		return finding{}, nil, fmt.Errorf("envelope of type %.128q, want %q", envelope.GetPayloadType(), types.IntotoPayloadType)
 	}
 	if recorded, message := bundles.AsMessage(pb); recorded != nil {
-		// Whether the artifact is in the statement is for the caller, as ever.
+		// What sigstore-go would do with the statement; callers compare the digests.
+		if err := e.checkStatement(); err != nil {
+			return finding{}, nil, err
+		}
 		if e, err = newEntity(recorded, v.limits.Chain, messageOption(message)); err != nil {
 			return finding{}, nil, fmt.Errorf("bundle: %w", err)
 		}

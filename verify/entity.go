@@ -156,6 +156,22 @@ func checkCheckpoint(envelope string) error {
 // writes to standard error.
 func (e *entity) Version() (string, error) { return "exact", nil }
 
+// checkStatement checks the form of the statement in an envelope.
+func (e *entity) checkStatement() error {
+	content, err := e.SignatureContent()
+	if err != nil {
+		return err
+	}
+	statement, err := content.EnvelopeContent().Statement()
+	if err != nil {
+		return fmt.Errorf("statement: %w", err)
+	}
+	if len(statement.GetSubject()) > limits.Subjects {
+		return limits.Exceeded("number of subjects", limits.Subjects)
+	}
+	return nil
+}
+
 func (e *entity) hasCertificate() bool {
 	material := e.GetVerificationMaterial()
 	return material.GetCertificate() != nil || material.GetX509CertificateChain() != nil

@@ -427,6 +427,17 @@ func TestLogEntryKindsOfEnvelopes(t *testing.T) {
 		{name: "content altered, and the signature is that of the log", only: signing.Bundle, honest: hashed, attack: altered(func(p *parts) {
 			p.content = append(p.content, ' ')
 		}), why: "does not match artifact"},
+		{name: "of a statement with a field that nobody knows", only: signing.Bundle, honest: hashed, attack: func(a *attempt) {
+			a.content = append(bytes.TrimSuffix(a.content, []byte("}")), `,"x":1}`...)
+		}, why: "json"},
+		{name: "of a statement with too many subjects", only: signing.Bundle, honest: hashed, attack: func(a *attempt) {
+			s := statement()
+			for range limits.Subjects {
+				s["subject"] = append(s["subject"].([]any), subjectOf(otherHex))
+			}
+			a.content = marshalled(s)
+		}, why: "number of subjects"},
+		{name: "of no statement", only: signing.Bundle, honest: hashed, attack: func(a *attempt) { a.content = []byte("text") }, why: "json"},
 		{name: "beside one of the parts", only: signing.Bundle, honest: hashed, attack: func(a *attempt) {
 			a.records = append(a.records, record{by: ours.otherRekor, at: noon})
 		}, why: "not a dsse_v001 or intoto_v002"},

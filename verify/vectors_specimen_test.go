@@ -278,8 +278,10 @@ func edit(p *place, f func([]byte) []byte) bool {
 	if p == nil {
 		return false
 	}
-	p.put(f(slices.Clone(p.get())))
-	return true
+	before := p.get()
+	after := f(slices.Clone(before))
+	p.put(after)
+	return !bytes.Equal(before, after)
 }
 
 func setBytes(p *place, b []byte) bool { return edit(p, func([]byte) []byte { return b }) }

@@ -64,16 +64,27 @@ func signed(t testing.TB, vector, name string) (verify.Image, []verify.Candidate
 	return verify.Image{}, nil
 }
 
+// signedAt is the registry that the golden images were signed in, in the policies
+// of tests. Each time that they are made it has another port.
+const signedAt = "127.0.0.1:45585"
+
 // testdata makes names in policies of tests absolute: KEYS is the directory of
 // golden keys, ROOT the trusted root of golden files.
 func testdata(t testing.TB, policy string) string {
 	t.Helper()
+	set, err := goldenSet()
+	if err != nil {
+		t.Fatal(err)
+	}
+	registry, _, _ := strings.Cut(set.Vectors[0].Repository, "/")
 	dir, err := filepath.Abs("../../testdata/golden")
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir = filepath.ToSlash(dir)
-	return strings.NewReplacer("KEYS/", dir+"/keys/cosign-v2.6.5-", "ROOT", dir+"/trusted_root.json").Replace(policy)
+	return strings.NewReplacer(
+		"KEYS/", dir+"/keys/cosign-v2.6.5-", "ROOT", dir+"/trusted_root.json", signedAt, registry,
+	).Replace(policy)
 }
 
 func mustParse(t testing.TB, policy string, config policyfile.Config) *policyfile.Policy {
