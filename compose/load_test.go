@@ -4,6 +4,7 @@
 package compose_test
 
 import (
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -101,6 +102,57 @@ services:
 			files: map[string]string{"1.yaml": "include: [inc/inc.yaml]\n" + svc, "inc/inc.yaml": strings.Replace(svc+good, " a:", " b:", 1)},
 			want:  map[string]string{"a": "registry.example/a:v1", "b": "registry.example/a:v1 good.pub"},
 		},
+		"include with a directory and variables of its own": {
+			files: map[string]string{
+				"1.yaml":       "include:\n  - {path: inc/inc.yaml, project_directory: other, env_file: inc/inc.env}\n" + svc,
+				"inc/inc.env":  "KEY=good.pub",
+				"inc/inc.yaml": strings.NewReplacer(" a:", " b:", "good.pub", "${KEY}").Replace(svc + good),
+			},
+			want: map[string]string{"a": "registry.example/a:v1", "b": "registry.example/a:v1 good.pub"},
+		},
+		"anchors that are merged as a list": {
+			files: map[string]string{"1.yaml": `
+x-key: &key {x-nerdctl-cosign-public-key: good.pub, x-nerdctl-cosign-insecure-ignore-tlog: true}
+x-verify: &verify {x-nerdctl-verify: cosign, x-nerdctl-cosign-public-key: other.pub}
+services:
+  a:
+    <<: [*key, *verify]
+    image: registry.example/a:v1`},
+			want: map[string]string{"a": "registry.example/a:v1 good.pub"},
+		},
+		"a variable that is not set, with another value": {
+			files: map[string]string{"1.yaml": `
+services:
+  a:
+    image: registry.example/a:${UNSET:-v1}
+    x-nerdctl-verify: ${UNSET-cosign}
+    x-nerdctl-cosign-public-key: ${UNSET:-good}.pub
+    x-nerdctl-cosign-insecure-ignore-tlog: true`},
+			want: map[string]string{"a": "registry.example/a:v1 good.pub"},
+		},
+		"an override that says nothing": {
+			files: map[string]string{"1.yaml": svc + good, "2.yaml": "services: {a: {x-nerdctl-verify: null}}"},
+			want:  map[string]string{"a": "registry.example/a:v1 good.pub"},
+		},
+		"an override of the whole service": {
+			files: map[string]string{"1.yaml": svc + good, "2.yaml": "services: {a: !override {image: registry.example/b}}"},
+			want:  map[string]string{"a": "registry.example/b:latest"},
+		},
+		"an override that replaces annotations": {
+			files: map[string]string{
+				"1.yaml": svc + good + "    x-nerdctl-cosign-annotations: {a: 7}\n",
+				"2.yaml": "services: {a: {x-nerdctl-cosign-annotations: !override {b: c}}}",
+			},
+			want: map[string]string{"a": "registry.example/a:v1 good.pub"},
+		},
+		"a dependency that is not required, and not enabled": {
+			files: map[string]string{"1.yaml": svc + good + "    depends_on: {b: {condition: service_started, required: false}}\n  b: {image: registry.example/b, profiles: [x], x-nerdctl-verify: 7}"},
+			want:  map[string]string{"a": "registry.example/a:v1 good.pub"},
+		},
+		"no replica, and several": {
+			files: map[string]string{"1.yaml": svc + good + "    scale: 0\n  b:\n    image: registry.example/b:v1\n    deploy: {replicas: 3}" + good},
+			want:  map[string]string{"a": "registry.example/a:v1 good.pub", "b": "registry.example/b:v1 good.pub"},
+		},
 		"a profile that is not enabled": {
 			files: map[string]string{"1.yaml": svc + "  b:\n    image: registry.example/b:v1\n    profiles: [debug]\n    x-nerdctl-verify: 7\n    labels: {x-nerdctl-verify: cosign}"},
 			want:  map[string]string{"a": "registry.example/a:v1"},
@@ -171,6 +223,25 @@ func by(s *scene, f adapter.Fields) string {
 		return ""
 	}
 	return strings.TrimPrefix(v.CosignKey+v.CosignCertificateIdentity, s.dir+string(filepath.Separator))
+}
+
+// TestAProjectDirectoryThatIsALink: keys and lines are found through it.
+func TestAProjectDirectoryThatIsALink(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(s.dir, link); err != nil {
+		t.Fatal(err)
+	}
+	s.write("compose.yaml", "services:\n  a:\n    image: registry.example/a:v1"+good+"  b:\n    image: registry.example/b:v1\n    x-nerdctl-verify: 7\n")
+	project, err := loadProject(s.ctx, link, []string{filepath.Join(link, "compose.yaml")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = compose.NewPlan(project, compose.Config{Adapter: s.adapter()})
+	if problems := compose.Problems(err); len(problems) != 1 || problems[0].File != "compose.yaml" || problems[0].Line != 9 {
+		t.Errorf("got %v", err)
+	}
 }
 
 // TestNamingAServiceEnablesIt, as Docker Compose does with profiles.

@@ -194,6 +194,7 @@ func (p *Plan) selected(names []string, found *problems) map[string]bool {
 // add adds a service with its images to the plan.
 func (p *Plan) add(name string, fields adapter.Fields, dependency bool, found *problems) {
 	config := p.project.Services[name]
+	config.Name = name // which a project that was not loaded need not have
 	uses := usesOf(p.project.Name, config)
 	service := Service{Name: name, Fields: fields, Dependency: dependency}
 	if p.config.RequireVerified && !p.config.Push {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/compose-spec/compose-go/v2/types"
@@ -215,6 +216,25 @@ func TestALocalImageOfTheNameIsNotWhatStarts(t *testing.T) {
 	}
 }
 
+// TestAProjectThatWasNotLoaded: its services need not say their names twice.
+func TestAProjectThatWasNotLoaded(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	want := s.push("a:v1", "a", "good")
+	project := s.load("services:\n  a:\n    image: $R/a:v1" + good)
+	service := project.Services["a"]
+	service.Name = ""
+	project.Services["a"] = service
+	var started []string
+	_, err := s.plan(project, compose.Config{}).Start(s.ctx, s.puller(), func(_ context.Context, service types.ServiceConfig, outcome compose.Outcome) error {
+		started = append(started, outcome.Service, service.Image)
+		return nil
+	})
+	if err != nil || !slices.Equal(started, []string{"a", s.host + "/a:v1@" + want.String()}) {
+		t.Errorf("started %v, %v", started, err)
+	}
+}
+
 // TestAPullerThatPullsSomethingElseIsRefused: what was pulled is compared.
 func TestAPullerThatPullsSomethingElseIsRefused(t *testing.T) {
 	t.Parallel()
@@ -411,6 +431,36 @@ func TestAFailureEndsTheOthers(t *testing.T) {
 		if family(o.Err) != "inconclusive" || !strings.Contains(o.Err.Error(), "because another image failed") {
 			t.Errorf("%s: %v", name, o.Err)
 		}
+	}
+}
+
+// TestEveryFailureThatBeganIsReported: also those that come after the first.
+func TestEveryFailureThatBeganIsReported(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	project := s.load("services: {a: {image: $R/a}, b: {image: $R/b}, c: {image: $R/c}}")
+	broken := map[string]error{}
+	for _, name := range []string{"a", "b"} {
+		broken[s.host+"/"+name+":latest"] = errors.New(name + " is broken")
+	}
+	var both sync.WaitGroup
+	both.Add(len(broken))
+	_, err := s.plan(project, compose.Config{Parallel: 3}).Pull(s.ctx, func(ctx context.Context, image compose.Image) (ocispec.Descriptor, error) {
+		if err := broken[image.Ref]; err != nil {
+			both.Done()
+			both.Wait()
+			return ocispec.Descriptor{}, err
+		}
+		<-ctx.Done()
+		return ocispec.Descriptor{}, ctx.Err()
+	})
+	for _, cause := range broken {
+		if !errors.Is(err, cause) {
+			t.Errorf("%v is not reported in %v", cause, err)
+		}
+	}
+	if family(err) != "inconclusive" || !strings.Contains(err.Error(), "service a: a is broken\nservice b: b is broken") || strings.Contains(err.Error(), "service c") {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -167,7 +167,7 @@ func (r *Result) Override() ([]byte, error) {
 		}
 		before, s := r.project.Services[o.Service], project.Services[o.Service]
 		if o.Verification != nil {
-			found.addHooks(before, s)
+			found.addHooks(o.Service, before, s)
 		}
 		service := mapping{}
 		service.set("image", s.Image)
@@ -205,15 +205,15 @@ func (r *Result) Override() ([]byte, error) {
 
 // addHooks adds the images of hooks that an override leaves as they are. Files
 // cannot change a hook of another file, only replace it with all that is in it.
-func (p *problems) addHooks(before, pinned types.ServiceConfig) {
+func (p *problems) addHooks(name string, before, pinned types.ServiceConfig) {
 	for i, hook := range before.PreStart {
 		where, after := fmt.Sprintf("pre_start.%d", i), pinned.PreStart[i]
-		if hook.Image != after.Image && !(hook.Image == before.Image && p.files.inherits(before.Name, i, len(before.PreStart)-1)) {
-			p.addHook(before.Name, where, hook.Image, after.Image)
+		if hook.Image != after.Image && !(hook.Image == before.Image && p.files.inherits(name, i, len(before.PreStart)-1)) {
+			p.addHook(name, where, hook.Image, after.Image)
 		}
 		for j, v := range hook.Volumes {
 			if v.Source != after.Volumes[j].Source {
-				p.addHook(before.Name, fmt.Sprintf("%s.volumes.%d", where, j), v.Source, after.Volumes[j].Source)
+				p.addHook(name, fmt.Sprintf("%s.volumes.%d", where, j), v.Source, after.Volumes[j].Source)
 			}
 		}
 	}

@@ -52,7 +52,7 @@ func (c *composeCommand) flags(f *pflag.FlagSet) {
 	f.StringVarP(&c.name, "project-name", "p", "", "`NAME` of the project (default that of the file, or of the directory)")
 	f.StringArrayVar(&c.profiles, "profile", nil, "enable the services of a `PROFILE`; may be repeated")
 	f.BoolVar(&c.requireVerified, "require-verified", false, "refuse services that are not verified")
-	f.BoolVar(&c.verify, "verify", false, "config: verify, and print a Compose file that pins every image")
+	f.BoolVar(&c.verify, "verify", false, "config: verify, and print a Compose file that pins what was verified")
 }
 
 func (c *composeCommand) commandLine(args []string) { c.args = args }
@@ -167,7 +167,7 @@ func (c *composeCommand) push(ctx context.Context, a *app, project *types.Projec
 
 func (c *composeCommand) pull(ctx context.Context, a *app, project *types.Project) error {
 	return c.withStore(ctx, a, project, false, func(ctx context.Context, cd *containerd.Client, plan *compose.Plan) (*compose.Result, error) {
-		return plan.Pull(ctx, compose.PullWith(cd, a.pullOptions()...))
+		return plan.Pull(ctx, c.puller(a, cd, project, true))
 	})
 }
 

@@ -122,32 +122,38 @@ func (c *composeCommand) start(ctx context.Context, a *app, project *types.Proje
 		if err := c.check(project, plan); err != nil {
 			return nil, err
 		}
-		return plan.Start(ctx, c.pullMissing(a, cd, project), func(ctx context.Context, service types.ServiceConfig, outcome compose.Outcome) error {
+		return plan.Start(ctx, c.puller(a, cd, project, false), func(ctx context.Context, service types.ServiceConfig, outcome compose.Outcome) error {
 			return start(ctx, cd, service, outcome.Target)
 		})
 	})
 }
 
-// pullMissing does not pull what nobody verifies and is in the store, unless the
-// project says so. What was verified is pulled by its digest in any case, which
-// asks for nothing that is there.
-func (c *composeCommand) pullMissing(a *app, cd *containerd.Client, project *types.Project) compose.Mover {
+// puller does not pull what nobody verifies and is in the store, unless refresh or
+// the project says so, and never what the project says is never pulled. What was
+// verified is pulled by its digest in any case, which asks for nothing that is there.
+func (c *composeCommand) puller(a *app, cd *containerd.Client, project *types.Project, refresh bool) compose.Mover {
 	pull := compose.PullWith(cd, a.pullOptions()...)
 	services := project.AllServices()
 	return func(ctx context.Context, image compose.Image) (ocispec.Descriptor, error) {
-		always := slices.ContainsFunc(image.Services, func(name string) bool { return services[name].PullPolicy == types.PullPolicyAlways })
-		if image.Target.Digest == "" && !always {
-			name, err := parseReference(image.Ref)
-			if err != nil {
-				return ocispec.Descriptor{}, err
-			}
-			target, err := local(ctx, cd, nil, name, nil)
-			if err == nil || !errdefs.IsNotFound(err) {
-				return target, err
-			}
-			if never := func(name string) bool { return services[name].PullPolicy == types.PullPolicyNever }; slices.ContainsFunc(image.Services, never) {
-				return ocispec.Descriptor{}, misconfigured("pull", image.Ref, errors.New("not in the image store, and pull_policy is never"))
-			}
+		says := func(policy string) bool {
+			return slices.ContainsFunc(image.Services, func(name string) bool { return services[name].PullPolicy == policy })
+		}
+		never := says(types.PullPolicyNever)
+		if image.Target.Digest != "" || !never && (refresh || says(types.PullPolicyAlways)) {
+			return pull(ctx, image)
+		}
+		name, err := parseReference(image.Ref)
+		if err != nil {
+			return ocispec.Descriptor{}, err
+		}
+		target, err := local(ctx, cd, nil, name, nil)
+		switch {
+		case err == nil || !errdefs.IsNotFound(err):
+			return target, err
+		case never && refresh: // it need not be there yet
+			return ocispec.Descriptor{}, nil
+		case never:
+			return ocispec.Descriptor{}, misconfigured("pull", image.Ref, errors.New("not in the image store, and pull_policy is never"))
 		}
 		return pull(ctx, image)
 	}
