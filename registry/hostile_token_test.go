@@ -36,10 +36,10 @@ func TestTokenThatIsTooLarge(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			reg, _, verifier, _ := signedImage(t, true, signing.Bundle)
-			var sent int64
+			sent := make(chan int64, 16)
 			withTokens(reg, func(w http.ResponseWriter, _ *http.Request) {
 				_, _ = io.WriteString(w, `{"token":"good","access_token":"`)
-				sent = sendUpTo(w, bytes.Repeat([]byte("a"), 1<<16), most)
+				sent <- sendUpTo(w, bytes.Repeat([]byte("a"), 1<<16), most)
 				_, _ = io.WriteString(w, `"}`)
 			})
 			config := registry.Config{Credentials: func(string) (string, string, error) { return user, "s3cret", nil }}
@@ -51,8 +51,8 @@ func TestTokenThatIsTooLarge(t *testing.T) {
 			if !errors.Is(err, verify.ErrLimit) {
 				t.Errorf("%v is not about a limit", err)
 			}
-			if sent >= most {
-				t.Errorf("%d bytes were taken", sent)
+			if n := <-sent; n >= most {
+				t.Errorf("%d bytes were taken", n)
 			}
 		})
 	}
