@@ -321,6 +321,25 @@ func TestMirrorsAreToldWhomTheyStandFor(t *testing.T) {
 	}
 }
 
+// TestListedAndNotThere: the one host that there is has answered; of several, any
+// may have kept back what is listed.
+func TestListedAndNotThere(t *testing.T) {
+	t.Parallel()
+	origin, _, verifier, desc := signedImage(t, true, signing.Bundle)
+	origin.failing(http.StatusNotFound, func(r *http.Request) bool {
+		return strings.Contains(r.URL.Path, "/manifests/sha256:") && !strings.HasSuffix(r.URL.Path, desc.Digest.String())
+	})
+	mirror := newTestRegistry(t, true)
+	for hosts, family := range map[string]error{
+		"":                                     verify.ErrRejected,
+		fmt.Sprintf("[host.%q]\n", mirror.url): verify.ErrInconclusive,
+	} {
+		c := newClient(t, registry.Config{HostsDirs: []string{hostsDir(t, "registry.test", fmt.Sprintf("server = %q\n", origin.url)+hosts, nil)}})
+		_, err := c.VerifyImage(t.Context(), verify.Image{Name: "registry.test/app:v1", Target: desc}, verifier)
+		wantFamily(t, err, family)
+	}
+}
+
 // TestMirrorThatPassesLinksOn: a mirror may give the link to the next page as the
 // registry gave it, and has to be told again whom it stands for.
 func TestMirrorThatPassesLinksOn(t *testing.T) {

@@ -437,6 +437,15 @@ func TestLogEntryKindsOfEnvelopes(t *testing.T) {
 			}
 			a.content = marshalled(s)
 		}, why: "number of subjects"},
+		{name: "and the envelope has two signatures", only: signing.Bundle, honest: hashed, attack: served(func(c *verify.Candidate) {
+			var o object
+			if err := json.Unmarshal(c.Bundle, &o); err != nil {
+				t.Error(err)
+			}
+			envelope := o["dsseEnvelope"].(object)
+			envelope["signatures"] = append(envelope["signatures"].([]any), object{"sig": "AAAA"})
+			c.Bundle = marshalled(o)
+		}), why: "not a dsse_v001 or intoto_v002"},
 		{name: "of no statement", only: signing.Bundle, honest: hashed, attack: func(a *attempt) { a.content = []byte("text") }, why: "json"},
 		{name: "beside one of the parts", only: signing.Bundle, honest: hashed, attack: func(a *attempt) {
 			a.records = append(a.records, record{by: ours.otherRekor, at: noon})
