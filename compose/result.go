@@ -208,7 +208,8 @@ func (r *Result) Override() ([]byte, error) {
 func (p *problems) addHooks(name string, before, pinned types.ServiceConfig) {
 	for i, hook := range before.PreStart {
 		where, after := fmt.Sprintf("pre_start.%d", i), pinned.PreStart[i]
-		if hook.Image != after.Image && !(hook.Image == before.Image && p.files.inherits(name, i, len(before.PreStart)-1)) {
+		inherited := hook.Image == before.Image && p.files.inherits(name, i, len(before.PreStart)-1)
+		if hook.Image != after.Image && !inherited {
 			p.addHook(name, where, hook.Image, after.Image)
 		}
 		for j, v := range hook.Volumes {

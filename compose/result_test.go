@@ -165,6 +165,8 @@ services:
 func TestHooksInAnOverride(t *testing.T) {
 	t.Parallel()
 	const service = "services:\n  web:\n    image: $R/web:v1" + good
+	s := newScene(t)
+	d := s.push("web:v1", "web", "good")
 	for name, c := range map[string]struct {
 		files map[string]string
 		hooks int
@@ -182,8 +184,7 @@ func TestHooksInAnOverride(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newScene(t)
-			d := s.push("web:v1", "web", "good")
+			s := s.beside(t)
 			var files []string
 			for file, content := range c.files {
 				files = append(files, s.write(file, strings.ReplaceAll(content, "$D", d.String())))
@@ -220,8 +221,7 @@ func TestHooksInAnOverride(t *testing.T) {
 	}
 	t.Run("files that are not known", func(t *testing.T) {
 		t.Parallel()
-		s := newScene(t)
-		s.push("web:v1", "web", "good")
+		s := s.beside(t)
 		project := s.load(service + "    pre_start: [{command: [a]}]\n")
 		project.ComposeFiles = nil
 		result, err := s.plan(project, compose.Config{}).Verify(s.ctx)
@@ -238,10 +238,10 @@ func TestHooksInAnOverride(t *testing.T) {
 // compares them.
 func TestAnOverrideReplacesMountsAsTheyAreWritten(t *testing.T) {
 	t.Parallel()
+	s := newScene(t)
+	s.push("web:v1", "web", "good")
+	s.push("data:v1", "data", "good")
 	for _, target := range []string{"/data", "/data/", "/data//", "/x/../data", "/d$$ata"} {
-		s := newScene(t)
-		s.push("web:v1", "web", "good")
-		s.push("data:v1", "data", "good")
 		project := s.load("services:\n  web:\n    image: $R/web:v1" + good + "    volumes:\n      - {type: tmpfs, target: /tmp}\n      - {type: image, source: '$R/data:v1', target: '" + target + "'}\n")
 		result, err := s.plan(project, compose.Config{}).Verify(s.ctx)
 		if err != nil {

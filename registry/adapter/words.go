@@ -98,6 +98,9 @@ func nearestField(name string) (nearest string, distance int) {
 		return "", distance
 	}
 	for _, field := range fieldNames {
+		if max(len(field)-len(name), len(name)-len(field)) >= distance {
+			continue // that many edits are needed
+		}
 		if d := edits(name, field); d < distance {
 			nearest, distance = field, d
 		}
