@@ -53,7 +53,7 @@ func guard(host docker.RegistryHost, behind []docker.RegistryHost, fresh func() 
 // are, the host says; they get what configured headers there are from the authorizer.
 func tokenClient(client *http.Client) *http.Client {
 	guarded := *client
-	guarded.Transport = tokenTransport{guardedTransport{client.Transport, &server{}, nil, rank{}}}
+	guarded.Transport = tokenTransport{guardedTransport{client.Transport, &server{}, nil, &rank{}}}
 	return &guarded
 }
 
@@ -90,7 +90,7 @@ func noToken(err error) error {
 type guardedAuthorizer struct {
 	fresh  func() docker.Authorizer
 	server *server
-	rank   rank
+	rank   *rank
 
 	mu      sync.Mutex
 	current *oneAtATime
@@ -195,7 +195,7 @@ type guardedTransport struct {
 	next   http.RoundTripper
 	server *server
 	header http.Header
-	rank   rank
+	rank   *rank
 }
 
 func (t guardedTransport) RoundTrip(req *http.Request) (*http.Response, error) {

@@ -4,6 +4,7 @@
 package registry
 
 import (
+	"errors"
 	"net/http"
 	"testing"
 	"time"
@@ -54,12 +55,31 @@ func TestPatienceIsForHostsWithOthersBehind(t *testing.T) {
 				t.Fatal(err)
 			}
 			r := rankOf(docker.RegistryHost{Capabilities: c.host}, behind)
-			if got, ok := r.patience(withPatience(t.Context(), time.Second), req); ok != c.want || ok && got != time.Second {
-				t.Errorf("%v, %v, want %v", got, ok, c.want)
+			if p := r.patience(withPatience(t.Context(), time.Second), req); (p != nil) != c.want {
+				t.Errorf("there is patience: %t, want %t", p != nil, c.want)
 			}
-			if _, ok := r.patience(t.Context(), req); ok {
+			if r.patience(t.Context(), req) != nil {
 				t.Error("what moves images waits as containerd does")
 			}
 		})
+	}
+}
+
+// TestPatienceWithAHostThatHungOnce: the next requests to it, and no others, wait
+// for a part of the time.
+func TestPatienceWithAHostThatHungOnce(t *testing.T) {
+	t.Parallel()
+	p, one, other := &patience{each: 8 * time.Second}, &rank{}, &rank{}
+	if got := p.with(one); got != 8*time.Second {
+		t.Errorf("at first %v, want 8s", got)
+	}
+	if err := p.ended(one, time.Second); !errors.Is(err, errNoAnswer) {
+		t.Error(err)
+	}
+	if got := p.with(one); got != time.Second {
+		t.Errorf("then %v, want 1s", got)
+	}
+	if got := p.with(other); got != 8*time.Second {
+		t.Errorf("for the other %v, want 8s", got)
 	}
 }

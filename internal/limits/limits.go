@@ -66,9 +66,10 @@ const (
 	VerifyTimeout = 2 * time.Minute
 
 	// MirrorShare is the part of that time, one in so many, that a host may take
-	// to answer while there are others to ask. A verification waits for
-	// a mirror that hangs four times, one after another: to resolve, to list, for
-	// a manifest and for a blob. Half of the time is left for the one that answers.
+	// to answer while there are others to ask, and of that part what it may take
+	// after it has not. A verification asks a mirror half a dozen times, one after
+	// another: for a token, to resolve, to list, for a manifest and for a blob. Most
+	// of the time is left for the one that answers.
 	MirrorShare = 8
 
 	// IndexDepth bounds how deep indexes contain each other. Build tools make

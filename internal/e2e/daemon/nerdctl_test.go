@@ -56,9 +56,12 @@ func onDaemons(t *testing.T, f func(*testing.T, nerdctl)) {
 
 func key(name string) string { return filepath.Join(keys, name) }
 
+// global are the options of every command, as nerdctl has them by default.
+var global = types.GlobalCommandOptions{Experimental: true}
+
 // verifying is --pull=mode --verify=cosign --cosign-key=cosign.pub.
 func verifying(mode string) types.ImagePullOptions {
-	return types.ImagePullOptions{Mode: mode, VerifyOptions: types.ImageVerifyOptions{Provider: "cosign", CosignKey: key("cosign.pub")}}
+	return types.ImagePullOptions{GOptions: global, Mode: mode, VerifyOptions: types.ImageVerifyOptions{Provider: "cosign", CosignKey: key("cosign.pub")}}
 }
 
 // create returns what a container would run, and then what it would mount.
@@ -136,9 +139,9 @@ func TestNerdctlComposeRunsWhatWasVerified(t *testing.T) {
 func (h nerdctl) project(t *testing.T, fields map[string]any) (c *composer.Composer, service *composer.Service, ran *[]ocispec.Descriptor) {
 	t.Helper()
 	ran = new([]ocispec.Descriptor)
-	c = &composer.Composer{Client: h.client, Run: func(ctx context.Context, args ...string) error {
+	c = &composer.Composer{Client: h.client, Options: global, Run: func(ctx context.Context, args ...string) error {
 		command, flags, ref := args[0], args[1:len(args)-1], args[len(args)-1]
-		options := types.ImagePullOptions{Mode: "missing"}
+		options := types.ImagePullOptions{GOptions: global, Mode: "missing"}
 		for _, flag := range flags {
 			switch name, value, _ := strings.Cut(flag, "="); name {
 			case "--verify":
@@ -261,7 +264,7 @@ func TestNerdctlRefusesOtherKinds(t *testing.T) {
 				t.Errorf("%s: runs %v, %v", ref, used, err)
 			}
 			// Nor would it, if nerdctl did not ask before.
-			_, err := signutil.Cosign(types.GlobalCommandOptions{}).Ensure(h.context(), h.client, ref, "missing", options.ImagePullOpt.VerifyOptions)
+			_, err := signutil.Cosign(global).Ensure(h.context(), h.client, ref, "missing", options.ImagePullOpt.VerifyOptions)
 			if !errors.Is(err, verify.ErrMisconfigured) {
 				t.Errorf("%s: %v, want it misconfigured", ref, err)
 			}
@@ -271,7 +274,7 @@ func TestNerdctlRefusesOtherKinds(t *testing.T) {
 				t.Errorf("mount of %s: %v, %v", ref, used, err)
 			}
 			signing := types.ImageSignOptions{Provider: "cosign", CosignKey: key("cosign.key")}
-			if err := image.Push(h.context(), h.client, ref, types.ImagePushOptions{SignOptions: signing}); err == nil || strings.Contains(err.Error(), "this is no nerdctl") {
+			if err := image.Push(h.context(), h.client, ref, types.ImagePushOptions{GOptions: global, SignOptions: signing}); err == nil || strings.Contains(err.Error(), "this is no nerdctl") {
 				t.Errorf("push of %s: %v", ref, err)
 			}
 		}
@@ -336,13 +339,13 @@ func TestNerdctlValidatesBeforeAnyRequest(t *testing.T) {
 			"a key and no provider": {CosignKey: key("cosign.key")},
 			"no identity":           {Provider: "cosign"},
 		} {
-			if err := image.Push(h.context(), h.client, h.ref, types.ImagePushOptions{SignOptions: o}); !errors.Is(err, verify.ErrMisconfigured) {
+			if err := image.Push(h.context(), h.client, h.ref, types.ImagePushOptions{GOptions: global, SignOptions: o}); !errors.Is(err, verify.ErrMisconfigured) {
 				t.Errorf("push, %s: %v", name, err)
 			}
 		}
 		const issuer = "https://issuer.example"
 		// Names of providers are nerdctl's own business here.
-		unknown := types.ImagePullOptions{Mode: "always", VerifyOptions: types.ImageVerifyOptions{Provider: "notary"}}
+		unknown := types.ImagePullOptions{GOptions: global, Mode: "always", VerifyOptions: types.ImageVerifyOptions{Provider: "notary"}}
 		if _, err := image.EnsureImage(h.context(), h.client, h.ref, unknown); err == nil || !strings.Contains(err.Error(), "no verifiers found: notary") {
 			t.Errorf("pull, an unknown provider: %v", err)
 		}
@@ -356,7 +359,7 @@ func TestNerdctlValidatesBeforeAnyRequest(t *testing.T) {
 			"a bad pattern":         {Provider: "cosign", CosignCertificateIdentityRegexp: "(", CosignCertificateOidcIssuer: issuer},
 		} {
 			for _, mode := range []string{"always", "missing", "never"} {
-				if _, err := image.EnsureImage(h.context(), h.client, h.ref, types.ImagePullOptions{Mode: mode, VerifyOptions: o}); !errors.Is(err, verify.ErrMisconfigured) {
+				if _, err := image.EnsureImage(h.context(), h.client, h.ref, types.ImagePullOptions{GOptions: global, Mode: mode, VerifyOptions: o}); !errors.Is(err, verify.ErrMisconfigured) {
 					t.Errorf("pull, %s: %v", name, err)
 				}
 			}
@@ -375,7 +378,7 @@ func TestNerdctlSignsADigestOnce(t *testing.T) {
 			h.name(repository+":"+tag, h.good)
 		}
 		h.name(repository+":v2", h.evil)
-		options := types.ImagePushOptions{AllTags: append(tags, "v2"), SignOptions: types.ImageSignOptions{Provider: "cosign", CosignKey: key("cosign.key")}}
+		options := types.ImagePushOptions{GOptions: global, AllTags: append(tags, "v2"), SignOptions: types.ImageSignOptions{Provider: "cosign", CosignKey: key("cosign.key")}}
 		h.check(image.Push(h.context(), h.client, repository, options))
 		for _, target := range []ocispec.Descriptor{h.good, h.evil} {
 			if got := h.registry.signatures(t, "tags", target); got != 1 {
@@ -395,7 +398,7 @@ func TestNerdctlSignsTheReducedImageAsPushed(t *testing.T) {
 		h.load(ref, "reduced", platforms.DefaultString(), "linux/s390x")
 		whole, _ := h.record(ref)
 		sign := types.ImageSignOptions{Provider: "cosign", CosignKey: key("cosign.key")}
-		h.check(image.Push(h.context(), h.client, ref, types.ImagePushOptions{SignOptions: sign}))
+		h.check(image.Push(h.context(), h.client, ref, types.ImagePushOptions{GOptions: global, SignOptions: sign}))
 
 		h.forget(ref)
 		ensured, err := image.EnsureImage(h.context(), h.client, ref, verifying("missing"))
