@@ -34,26 +34,26 @@ help: ## list the targets (this)
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: ## push signed, pull verified, be refused; against a registry of its own (3 min, 10 s)
+demo: ## push signed, pull verified, be refused; with its own registry (3 min, 10 s)
 	$(GO) run ./examples/demo
 
 .PHONY: demo-keyless
-demo-keyless: ## the same without keys, by an identity; builds the services of Sigstore first (8 min, 20 s)
+demo-keyless: ## the same by an identity; builds Sigstore's services first (8 min, 20 s)
 	$(GO) run ./examples/demo keyless
 
 .PHONY: test
-test: ## all tests of the library and the examples, under the race detector (16 min, 8 min)
+test: ## the library and the examples, under the race detector (16 min, 8 min)
 	@[[ -n "$(RACE)" ]] || echo "No C compiler, or CGO_ENABLED=0: testing without the race detector."
 	CGO_ENABLED=$(CGO) $(GO) test $(RACE) -timeout 30m $(TESTFLAGS) ./...
 
 .PHONY: cover
 cover: TESTFLAGS += -covermode=atomic -coverpkg=./signing,./signing/kms,./verify,./verify/policyfile,./keyless,./registry,./registry/adapter,./compose -coverprofile=coverage.out
-cover: test ## the same tests; then the coverage of the library's packages, and coverage.html (16 min, 8 min)
+cover: test ## the same with the coverage of each package; coverage.html (16 min, 8 min)
 	$(GO) tool cover -html=coverage.out -o coverage.html
 	@awk -f .ci/coverage.awk coverage.out
 
 .PHONY: cross
-cross: ## compile for linux, darwin, windows and freebsd without cgo (6 min, 20 s)
+cross: ## compile for linux, darwin, windows, freebsd, without cgo (6 min, 20 s)
 	@set -e; for os in $(PLATFORMS); do echo "CGO_ENABLED=0 GOOS=$$os go build ./..."; GOOS=$$os $(GO) build ./...; done
 
 .PHONY: lint
@@ -90,11 +90,11 @@ fuzz: ## each fuzz target for FUZZTIME, 10 s unless told
 	fuzz $(LIBRARY) ./internal/...; cd signing/pkcs11; fuzz ./...
 
 .PHONY: interop
-interop: docker-registry ## against the cosign CLI v2 and v3, built here, Sigstore's services and four registries (17 min, 3 min)
+interop: docker-registry ## keys and signatures with cosign v2 and v3, built here (17 min, 3 min)
 	cd internal/e2e/interop && $(GO) test -count=1 -timeout 30m -parallel 4
 
 .PHONY: e2e
-e2e: e2e-deps ## programs as a user runs them, daemons of containerd (as root), many signers at once, and Sigstore's services with their faults (14 min, 6 min)
+e2e: e2e-deps ## programs, containerd's daemons (as root), services with faults (14 min, 6 min)
 	$(GO) test -count=1 -v -timeout 15m ./examples/...
 	$(GO) test -count=1 -v -timeout 15m -run '^TestConcurrentSigners$$' ./registry -rounds '$(ROUNDS)'
 	cd internal/e2e && $(GO) test -count=1 -v -timeout 15m ./daemon -kills '$(KILLS)'
@@ -103,18 +103,18 @@ e2e: e2e-deps ## programs as a user runs them, daemons of containerd (as root), 
 	cd internal/e2e && $(GO) test -count=1 -timeout 15m -parallel 16 ./keyless ./conformance
 
 .PHONY: keys
-keys: softhsm2 ## keys in AWS KMS and Vault, by local fakes, and on a SoftHSM2 token; needs a C compiler (5 min, 1 min)
+keys: softhsm2 ## keys in AWS KMS, Vault and SoftHSM2; needs a C compiler (5 min, 1 min)
 	cd examples/kms && $(GO) test -count=1 $(TESTFLAGS) ./...
 	cd signing/pkcs11 && $(GO) test -count=1 $(TESTFLAGS) ./...
 	cd signing/pkcs11 && CGO_ENABLED=1 $(GO) test -race -count=1 $(TESTFLAGS) ./...
 
 .PHONY: conformance-client
-conformance-client: ## build the client for Sigstore's conformance suite, and print where it is (3 min, 5 s)
+conformance-client: ## build the client for Sigstore's suite, and print its path (3 min, 5 s)
 	@dir="$${COSIGNKIT_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/cosignkit}/tools"; mkdir -p "$$dir"; dir=$$(cd "$$dir" && pwd); \
 	(cd internal/e2e && $(GO) build -trimpath -o "$$dir/conformance" ./conformance) >&2; echo "$$dir/conformance"
 
 .PHONY: golden
-golden: ## make testdata/golden again with four releases of the cosign CLI, built here, on Sigstore's services (25 min, 2 min)
+golden: ## make testdata/golden again, with four releases of cosign (25 min, 2 min)
 	cd internal/e2e && $(GO) run ./golden
 
 # Debian's registry is one of those that interop runs against.

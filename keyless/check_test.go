@@ -31,6 +31,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/cosignkit/cosignkit/internal/fault/faulttest"
 	"github.com/cosignkit/cosignkit/internal/limits"
 	"github.com/cosignkit/cosignkit/verify"
 )
@@ -399,19 +400,7 @@ func pemOf(kind string, b []byte) []byte {
 // that has all texts.
 func wantFault(t testing.TB, err, want error, texts ...string) {
 	t.Helper()
-	if err == nil {
-		t.Errorf("no error, want one that is %v", want)
-		return
-	}
-	for _, family := range []error{verify.ErrRejected, verify.ErrInconclusive, verify.ErrMisconfigured} {
-		if got := errors.Is(err, family); got != (family == want) {
-			t.Errorf("errors.Is(err, %v) = %t, want the family %v alone: %v", family, got, want, err)
-		}
-	}
-	var typed *verify.Error
-	if !errors.As(err, &typed) {
-		t.Errorf("error is a %T, want a *verify.Error: %v", err, err)
-	}
+	faulttest.Want(t, err, want)
 	for _, text := range texts {
 		if !strings.Contains(err.Error(), text) {
 			t.Errorf("error is %q, want %q in it", err, text)

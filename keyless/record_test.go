@@ -31,6 +31,7 @@ import (
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 
 	"github.com/cosignkit/cosignkit/internal/limits"
+	"github.com/cosignkit/cosignkit/internal/merkle"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
 )
@@ -58,45 +59,9 @@ func marshalled(v any) []byte { return must(json.Marshal(v)) }
 
 // checkpoint is a signed note about a tree.
 func (l *logKey) checkpoint(origin string, leaves [][]byte) string {
-	body := fmt.Sprintf("%s\n%d\n%s\n", origin, len(leaves), base64.StdEncoding.EncodeToString(treeHash(leaves)))
+	body := fmt.Sprintf("%s\n%d\n%s\n", origin, len(leaves), base64.StdEncoding.EncodeToString(merkle.Root(leaves)))
 	sig := append(append([]byte{}, l.id[:4]...), l.sign([]byte(body))...)
 	return fmt.Sprintf("%s\n\u2014 %s %s\n", body, l.host, base64.StdEncoding.EncodeToString(sig))
-}
-
-// The Merkle tree of RFC 6962, section 2.1.
-
-func leafHash(leaf []byte) []byte {
-	sum := sha256.Sum256(append([]byte{0}, leaf...))
-	return sum[:]
-}
-
-func treeHash(leaves [][]byte) []byte {
-	if len(leaves) == 1 {
-		return leaves[0]
-	}
-	k := split(len(leaves))
-	sum := sha256.Sum256(bytes.Join([][]byte{{1}, treeHash(leaves[:k]), treeHash(leaves[k:])}, nil))
-	return sum[:]
-}
-
-func treePath(at int, leaves [][]byte) [][]byte {
-	if len(leaves) == 1 {
-		return nil
-	}
-	k := split(len(leaves))
-	if at < k {
-		return append(treePath(at, leaves[:k]), treeHash(leaves[k:]))
-	}
-	return append(treePath(at-k, leaves[k:]), treeHash(leaves[:k]))
-}
-
-// split is the largest power of two below n.
-func split(n int) int {
-	k := 1
-	for k*2 < n {
-		k *= 2
-	}
-	return k
 }
 
 // logV1 is a Rekor v1. Its entries are in the order in which they came.
@@ -176,17 +141,17 @@ func (l *logV1) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	l.ids, l.bodies = append(l.ids, hex.EncodeToString(leafHash(body))), append(l.bodies, body)
+	l.ids, l.bodies = append(l.ids, hex.EncodeToString(merkle.Leaf(body))), append(l.bodies, body)
 	l.reply(w, http.StatusCreated, len(l.ids)-1)
 }
 
 func (l *logV1) reply(w http.ResponseWriter, code, at int) {
 	var leaves [][]byte
 	for _, body := range l.bodies {
-		leaves = append(leaves, leafHash(body))
+		leaves = append(leaves, merkle.Leaf(body))
 	}
 	hashes := []string{}
-	for _, hash := range treePath(at, leaves) {
+	for _, hash := range merkle.Path(at, leaves) {
 		hashes = append(hashes, hex.EncodeToString(hash))
 	}
 	promised := object{
@@ -194,7 +159,7 @@ func (l *logV1) reply(w http.ResponseWriter, code, at int) {
 	}
 	set := l.sign(marshalled(promised))
 	promised["verification"] = object{"signedEntryTimestamp": set, "inclusionProof": object{
-		"logIndex": at, "treeSize": len(leaves), "rootHash": hex.EncodeToString(treeHash(leaves)), "hashes": hashes,
+		"logIndex": at, "treeSize": len(leaves), "rootHash": hex.EncodeToString(merkle.Root(leaves)), "hashes": hashes,
 		"checkpoint": l.checkpoint(l.host+" - 1193050959916656506", leaves),
 	}}
 	w.Header().Set("Content-Type", "application/json")
@@ -219,7 +184,7 @@ type logV2 struct {
 
 func (l *logV2) leaves() (all [][]byte) {
 	for _, body := range l.bodies {
-		all = append(all, leafHash(body))
+		all = append(all, merkle.Leaf(body))
 	}
 	return all
 }
@@ -264,8 +229,8 @@ func (l *logV2) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		"logIndex": fmt.Sprint(at), "logId": object{"keyId": l.id[:]},
 		"kindVersion": object{"kind": "hashedrekord", "version": "0.0.2"}, "canonicalizedBody": body,
 		"inclusionProof": object{
-			"logIndex": fmt.Sprint(at), "treeSize": fmt.Sprint(len(leaves)), "rootHash": treeHash(leaves),
-			"hashes": treePath(at, leaves), "checkpoint": object{"envelope": l.checkpoint(l.host, leaves)},
+			"logIndex": fmt.Sprint(at), "treeSize": fmt.Sprint(len(leaves)), "rootHash": merkle.Root(leaves),
+			"hashes": merkle.Path(at, leaves), "checkpoint": object{"envelope": l.checkpoint(l.host, leaves)},
 		},
 	}))
 }

@@ -59,6 +59,8 @@
 // contains it ([WithContainingIndex]), or the other way round
 // ([WithSignedPlatform]); the result says which of them has the signatures.
 //
+// # Several signers
+//
 // Tags are shared by all who sign one image, and registries offer no
 // conditional write. A [Client] therefore merges with what is there, waits for
 // a settle time, reads again, and repeats until nothing is missing. A signature

@@ -38,7 +38,7 @@ import (
 )
 
 // example is what the examples work with: a registry with an unsigned image, a
-// key, and an empty image store in the place of a containerd daemon.
+// key, and an image store in the place of a containerd daemon, which has the image.
 type example struct {
 	ref      string
 	target   ocispec.Descriptor
@@ -48,7 +48,8 @@ type example struct {
 	ctx      context.Context
 }
 
-func newExample() (e example, done func()) {
+// newExample returns the client of a tool without settings, too.
+func newExample() (e example, client *registry.Client, done func()) {
 	server := httptest.NewServer(gcrregistry.New(gcrregistry.Logger(log.New(io.Discard, "", 0)), gcrregistry.WithReferrersSupport(true)))
 	e.ref = strings.TrimPrefix(server.URL, "http://") + "/team/app:v1"
 	image, err := random.Image(16, 1)
@@ -73,7 +74,10 @@ func newExample() (e example, done func()) {
 	pulled, err := e.cd.Fetch(e.ctx, e.ref)
 	must(err)
 	e.target = pulled.Target
-	return e, func() {
+	client, err = registry.New(registry.Config{})
+	must(err)
+	return e, client, func() {
+		client.CloseIdleConnections()
 		server.Close()
 		must(store.Close())
 		must(os.RemoveAll(root))
@@ -115,13 +119,8 @@ func ExampleConfig_insecureRegistries() {
 }
 
 func ExampleClient_Sign() {
-	e, done := newExample()
+	e, client, done := newExample()
 	defer done()
-	client, err := registry.New(registry.Config{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer client.CloseIdleConnections()
 
 	attached, err := client.Sign(e.ctx, e.ref, e.signer, registry.WithAnnotations(map[string]string{"commit": "4f5c1a"}))
 	if err != nil {
@@ -134,13 +133,8 @@ func ExampleClient_Sign() {
 }
 
 func ExampleClient_SignImage() {
-	e, done := newExample()
+	e, client, done := newExample()
 	defer done()
-	client, err := registry.New(registry.Config{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer client.CloseIdleConnections()
 
 	// The digest is known already, from a push or a build.
 	image := verify.Image{Name: e.ref, Target: e.target}
@@ -153,15 +147,10 @@ func ExampleClient_SignImage() {
 }
 
 func ExampleClient_Verify() {
-	e, done := newExample()
+	e, client, done := newExample()
 	defer done()
-	client, err := registry.New(registry.Config{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer client.CloseIdleConnections()
 
-	_, err = client.Verify(e.ctx, e.ref, e.verifier)
+	_, err := client.Verify(e.ctx, e.ref, e.verifier)
 	switch {
 	case errors.Is(err, verify.ErrRejected):
 		fmt.Println("do not run it")
@@ -186,27 +175,17 @@ func ExampleClient_Verify() {
 
 // VerifyImage fits where containerd has resolved a name already.
 func ExampleClient_VerifyImage() {
-	e, done := newExample()
+	e, client, done := newExample()
 	defer done()
-	client, err := registry.New(registry.Config{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer client.CloseIdleConnections()
 
-	_, err = client.VerifyImage(e.ctx, verify.Image{Name: e.ref, Target: e.target}, e.verifier)
+	_, err := client.VerifyImage(e.ctx, verify.Image{Name: e.ref, Target: e.target}, e.verifier)
 	fmt.Println(errors.Is(err, verify.ErrRejected))
 	// Output: true
 }
 
 func ExampleClient_Push() {
-	e, done := newExample()
+	e, client, done := newExample()
 	defer done()
-	client, err := registry.New(registry.Config{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer client.CloseIdleConnections()
 
 	attached, err := client.Push(e.ctx, e.cd, e.ref, e.target, e.signer, nil)
 	if err != nil {
@@ -217,13 +196,8 @@ func ExampleClient_Push() {
 }
 
 func ExampleClient_Pull() {
-	e, done := newExample()
+	e, client, done := newExample()
 	defer done()
-	client, err := registry.New(registry.Config{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer client.CloseIdleConnections()
 
 	if _, err := client.Sign(e.ctx, e.ref, e.signer); err != nil {
 		log.Fatal(err)
@@ -240,28 +214,18 @@ func ExampleClient_Pull() {
 
 // A tool with its own pull passes the resolver and changes nothing else.
 func ExampleClient_VerifyingResolver() {
-	e, done := newExample()
+	e, client, done := newExample()
 	defer done()
-	client, err := registry.New(registry.Config{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer client.CloseIdleConnections()
 
-	_, err = e.cd.Pull(e.ctx, e.ref, containerd.WithResolver(client.VerifyingResolver(e.verifier)))
+	_, err := e.cd.Pull(e.ctx, e.ref, containerd.WithResolver(client.VerifyingResolver(e.verifier)))
 	fmt.Println(errors.Is(err, verify.ErrRejected))
 	// Output: true
 }
 
 // A tool with its own push passes the resolver and changes nothing else.
 func ExampleClient_SigningResolver() {
-	e, done := newExample()
+	e, client, done := newExample()
 	defer done()
-	client, err := registry.New(registry.Config{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer client.CloseIdleConnections()
 
 	resolver := client.SigningResolver(e.signer, registry.WithAttached(func(a registry.Attached) {
 		fmt.Println(a.Form, "by the", a.Source)
@@ -274,13 +238,8 @@ func ExampleClient_SigningResolver() {
 
 // Resolver moves images that are neither signed nor verified.
 func ExampleClient_Resolver() {
-	e, done := newExample()
+	e, client, done := newExample()
 	defer done()
-	client, err := registry.New(registry.Config{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer client.CloseIdleConnections()
 
 	_, desc, err := client.Resolver().Resolve(e.ctx, e.ref)
 	if err != nil {
@@ -292,7 +251,7 @@ func ExampleClient_Resolver() {
 
 // A tool that lives on go-containerregistry keeps its options.
 func ExampleRemoteResolver() {
-	e, done := newExample()
+	e, _, done := newExample()
 	defer done()
 	client, err := registry.New(registry.Config{
 		Resolver: registry.RemoteResolver(nil, remote.WithUserAgent("mytool/1.0")),
@@ -324,20 +283,15 @@ func ExampleSignatureRepositoryFromEnvironment() {
 }
 
 func ExampleWithSignatureRepository() {
-	e, done := newExample()
+	e, client, done := newExample()
 	defer done()
-	client, err := registry.New(registry.Config{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer client.CloseIdleConnections()
 	name, _ := reference.ParseNormalizedNamed(e.ref)
 	elsewhere := registry.WithSignatureRepository(reference.Domain(name) + "/signatures")
 
 	if _, err := client.Sign(e.ctx, e.ref, e.signer, elsewhere); err != nil {
 		log.Fatal(err)
 	}
-	_, err = client.Verify(e.ctx, e.ref, e.verifier)
+	_, err := client.Verify(e.ctx, e.ref, e.verifier)
 	fmt.Println("beside the image:", errors.Is(err, verify.ErrRejected))
 	_, err = client.Verify(e.ctx, e.ref, e.verifier, elsewhere)
 	fmt.Println("elsewhere:", err)
@@ -349,13 +303,8 @@ func ExampleWithSignatureRepository() {
 // A tool that shows who signed wants all signatures; one that pulls wants to know
 // as soon as one is enough.
 func ExampleWithEverySignature() {
-	e, done := newExample()
+	e, client, done := newExample()
 	defer done()
-	client, err := registry.New(registry.Config{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer client.CloseIdleConnections()
 	if _, err := client.Sign(e.ctx, e.ref, e.signer, registry.WithForm(signing.Both)); err != nil {
 		log.Fatal(err)
 	}
@@ -389,14 +338,9 @@ func exampleIndex(e *example) {
 // Sign an image of several platforms with each of its manifests, and ask for
 // all of these signatures.
 func ExampleWithRecursive() {
-	e, done := newExample()
+	e, client, done := newExample()
 	defer done()
 	exampleIndex(&e)
-	client, err := registry.New(registry.Config{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer client.CloseIdleConnections()
 	attached, err := client.Sign(e.ctx, e.ref, e.signer, registry.WithRecursive())
 	if err != nil {
 		log.Fatal(err)
@@ -412,19 +356,14 @@ func ExampleWithRecursive() {
 // Where builds sign each platform on its own, the index has no signature: accept
 // the manifest that will run.
 func ExampleWithSignedPlatform() {
-	e, done := newExample()
+	e, client, done := newExample()
 	defer done()
 	exampleIndex(&e)
-	client, err := registry.New(registry.Config{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer client.CloseIdleConnections()
 	// Only the manifests have signatures here.
 	signEach(&e, client)
 
 	arm64 := registry.WithSignedPlatform(platforms.Only(platforms.MustParse("linux/arm64")))
-	_, err = client.Verify(e.ctx, e.ref, e.verifier)
+	_, err := client.Verify(e.ctx, e.ref, e.verifier)
 	fmt.Println("the index:", errors.Is(err, verify.ErrRejected))
 	result, err := client.Verify(e.ctx, e.ref, e.verifier, arm64)
 	if err != nil {
@@ -460,20 +399,15 @@ func manifestsOf(e *example) (digests []string) {
 // An image that was pulled for one platform is verified again, before it runs, by
 // the index that was signed.
 func ExampleWithContainingIndex() {
-	e, done := newExample()
+	e, client, done := newExample()
 	defer done()
 	exampleIndex(&e)
-	client, err := registry.New(registry.Config{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer client.CloseIdleConnections()
 	if _, err := client.Sign(e.ctx, e.ref, e.signer); err != nil {
 		log.Fatal(err)
 	}
 	child := strings.TrimSuffix(e.ref, ":v1") + "@" + manifestsOf(&e)[0]
 
-	_, err = client.Verify(e.ctx, child, e.verifier)
+	_, err := client.Verify(e.ctx, child, e.verifier)
 	fmt.Println("alone:", errors.Is(err, verify.ErrRejected))
 	result, err := client.Verify(e.ctx, child, e.verifier, registry.WithContainingIndex(e.ref))
 	if err != nil {

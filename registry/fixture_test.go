@@ -10,7 +10,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -29,6 +28,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/cosignkit/cosignkit/internal/embedded"
+	"github.com/cosignkit/cosignkit/internal/fault/faulttest"
 	"github.com/cosignkit/cosignkit/registry"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
@@ -222,15 +222,8 @@ func verifierOf(t testing.TB, keys ...crypto.Signer) verify.Verifier {
 	return v
 }
 
-// wantFamily checks that err is of family and of no other.
-func wantFamily(t *testing.T, err, family error) {
-	t.Helper()
-	for _, f := range []error{verify.ErrRejected, verify.ErrInconclusive, verify.ErrMisconfigured} {
-		if got, want := errors.Is(err, f), f == family; got != want {
-			t.Errorf("errors.Is(err, %v) = %v, want %v; err = %v", f, got, want, err)
-		}
-	}
-}
+// wantFamily wants an error of a family, and of no other.
+var wantFamily = faulttest.Want
 
 func wantText(t *testing.T, err error, text string) {
 	t.Helper()

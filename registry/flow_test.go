@@ -6,6 +6,7 @@ package registry_test
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
 	"net/http"
@@ -87,6 +88,40 @@ func TestPushThenPull(t *testing.T) {
 				}
 			}
 		}
+	})
+}
+
+// TestClaimedRepository: an image that was built in one repository and is to be
+// pulled from another claims the latter, in each form.
+func TestClaimedRepository(t *testing.T) {
+	t.Parallel()
+	eachRegistry(t, func(t *testing.T, reg *testRegistry, c *registry.Client) {
+		key := newKey(t)
+		ref := reg.ref("built:v1")
+		cd, ctx := newStore(t)
+		pushUnsigned(ctx, t, c, cd, ref, putImage(ctx, t, cd, "built"))
+		for _, form := range []signing.Form{signing.Bundle, signing.Legacy} {
+			if _, err := c.Sign(ctx, ref, signerOf(t, key), registry.WithForm(form), registry.WithClaimedRepository("released.example/app")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		result, err := c.Verify(ctx, ref, verifierOf(t, key), registry.WithEverySignature())
+		if err != nil || len(result.Signatures) != 2 {
+			t.Fatalf("%+v, %v", result, err)
+		}
+		for _, s := range result.Signatures {
+			if s.Claims.Repository != "released.example/app" {
+				t.Errorf("a %s claims %q", s.Form, s.Claims.Repository)
+			}
+		}
+		exact, err := verify.New(verify.Policy{
+			Keys: []crypto.PublicKey{key.Public()}, Repository: verify.ExactRepository(), InsecureIgnoreTransparencyLog: true,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = c.Verify(ctx, ref, exact)
+		wantFamily(t, err, verify.ErrRejected)
 	})
 }
 

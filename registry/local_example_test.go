@@ -17,13 +17,8 @@ import (
 
 // What "run --pull missing" does: verify what is here, and pull what is not.
 func ExampleClient_VerifyLocal() {
-	e, done := newExample()
+	e, client, done := newExample()
 	defer done()
-	client, err := registry.New(registry.Config{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer client.CloseIdleConnections()
 	if _, err := client.Sign(e.ctx, e.ref, e.signer); err != nil {
 		log.Fatal(err)
 	}
@@ -48,13 +43,8 @@ func ExampleClient_VerifyLocal() {
 
 // A tool that has read the record already.
 func ExampleClient_VerifyLocalImage() {
-	e, done := newExample()
+	e, client, done := newExample()
 	defer done()
-	client, err := registry.New(registry.Config{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer client.CloseIdleConnections()
 	if _, err := client.Sign(e.ctx, e.ref, e.signer); err != nil {
 		log.Fatal(err)
 	}
@@ -76,13 +66,8 @@ func ExampleClient_VerifyLocalImage() {
 
 // What "run --pull never" does on a host that must not reach a registry.
 func ExampleWithoutRegistry() {
-	e, done := newExample()
+	e, client, done := newExample()
 	defer done()
-	client, err := registry.New(registry.Config{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer client.CloseIdleConnections()
 	if _, err := client.Sign(e.ctx, e.ref, e.signer); err != nil {
 		log.Fatal(err)
 	}
@@ -91,7 +76,7 @@ func ExampleWithoutRegistry() {
 	if _, err := e.cd.Pull(e.ctx, e.ref, containerd.WithResolver(client.Resolver())); err != nil {
 		log.Fatal(err)
 	}
-	_, err = client.VerifyLocal(e.ctx, e.cd, e.ref, e.verifier, registry.WithoutRegistry())
+	_, err := client.VerifyLocal(e.ctx, e.cd, e.ref, e.verifier, registry.WithoutRegistry())
 	fmt.Println("could not be checked:", errors.Is(err, verify.ErrInconclusive))
 	// Asked once, the registry's signatures are here for the next time.
 	_, err = client.VerifyLocal(e.ctx, e.cd, e.ref, e.verifier)
@@ -106,13 +91,8 @@ func ExampleWithoutRegistry() {
 
 // A tool with a pull of its own keeps the signatures after it.
 func ExampleKeepSignatures() {
-	e, done := newExample()
+	e, client, done := newExample()
 	defer done()
-	client, err := registry.New(registry.Config{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer client.CloseIdleConnections()
 	if _, err := client.Sign(e.ctx, e.ref, e.signer); err != nil {
 		log.Fatal(err)
 	}
@@ -125,20 +105,15 @@ func ExampleKeepSignatures() {
 	if err := registry.KeepSignatures(e.ctx, e.cd.ContentStore(), result); err != nil {
 		log.Print("a later start will ask the registry: ", err)
 	}
-	_, err = client.VerifyLocal(e.ctx, e.cd, e.ref, e.verifier, registry.WithoutRegistry())
+	_, err := client.VerifyLocal(e.ctx, e.cd, e.ref, e.verifier, registry.WithoutRegistry())
 	fmt.Println(err)
 	// Output: <nil>
 }
 
 // A tool pulls by digest, and gives the image the name that its user asked for.
 func ExamplePin() {
-	e, done := newExample()
+	e, client, done := newExample()
 	defer done()
-	client, err := registry.New(registry.Config{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer client.CloseIdleConnections()
 	if _, err := client.Sign(e.ctx, e.ref, e.signer); err != nil {
 		log.Fatal(err)
 	}
@@ -166,13 +141,8 @@ func ExamplePin() {
 
 // A daemon that embeds containerd's transfer service gives it this verifier.
 func ExampleClient_ImageVerifier() {
-	e, done := newExample()
+	e, client, done := newExample()
 	defer done()
-	client, err := registry.New(registry.Config{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer client.CloseIdleConnections()
 	v, err := client.ImageVerifier(e.verifier)
 	if err != nil {
 		log.Fatal(err)

@@ -82,6 +82,10 @@ func TestPinRefusesWhatIsNoImage(t *testing.T) {
 		})
 	}
 	wantFamily(t, registry.Pin(t.Context(), cd.ImageService(), "registry.example/app:v1", imageOf("x")), verify.ErrMisconfigured)
+	for _, name := range []string{"registry.example/app@", "registry.example/app:v1@"} {
+		err := registry.Pin(ctx, cd.ImageService(), name+imageOf("y").Digest.String(), imageOf("x"))
+		wantFamily(t, err, verify.ErrMisconfigured)
+	}
 	if names := imageNames(ctx, t, cd); len(names) > 0 {
 		t.Errorf("recorded %q", names)
 	}

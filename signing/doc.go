@@ -16,7 +16,7 @@
 //
 // # Other artifacts
 //
-// A [ArtifactSigner] signs what is no image: files, and in-toto statements, such as
+// An [ArtifactSigner] signs what is no image: files, and in-toto statements, such as
 // provenance, about files and images. A [KeySigner] is one. It never makes the
 // signature of an image from a statement that it is given.
 //

@@ -6,7 +6,6 @@ package signing_test
 import (
 	"context"
 	"crypto"
-	"errors"
 	"os"
 	"path/filepath"
 	"sync"
@@ -14,8 +13,8 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/cosignkit/cosignkit/internal/fault/faulttest"
 	"github.com/cosignkit/cosignkit/signing"
-	"github.com/cosignkit/cosignkit/verify"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -81,22 +80,5 @@ func writeFile(t testing.TB, name string, b []byte) string {
 	return path
 }
 
-// wantFamily fails the test unless err is of the family want and of no other.
-func wantFamily(t testing.TB, err, want error) {
-	t.Helper()
-	if err == nil {
-		t.Fatalf("no error, want one that is %v", want)
-	}
-	for _, family := range []error{verify.ErrRejected, verify.ErrInconclusive, verify.ErrMisconfigured} {
-		if got := errors.Is(err, family); got != (family == want) {
-			t.Errorf("errors.Is(err, %v) = %t, want the family %v alone: %v", family, got, want, err)
-		}
-	}
-	var typed *verify.Error
-	if !errors.As(err, &typed) {
-		t.Errorf("error is a %T, want a *verify.Error: %v", err, err)
-	}
-	if _, ok := err.(interface{ ExitCode() int }); ok {
-		t.Errorf("error has a method ExitCode: %v", err)
-	}
-}
+// wantFamily wants an error of a family, and of no other.
+var wantFamily = faulttest.Want

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"testing"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
 )
@@ -21,6 +23,28 @@ func BenchmarkVerifyBundle(b *testing.B) {
 func BenchmarkVerifyLegacy(b *testing.B) {
 	for _, kind := range goldenKinds {
 		b.Run(kind, func(b *testing.B) { benchmarkOne(b, goldenVerifier(b, kind), goldenLegacy(b, "cosign3", kind)) })
+	}
+}
+
+// BenchmarkVerifyIdentity has what releases of cosign signed with an identity, and all
+// that they show beside: a certificate, log entries, and timestamps.
+func BenchmarkVerifyIdentity(b *testing.B) {
+	set := vectors(b)
+	for _, v := range set.Vectors {
+		if v.Identity == nil || v.Signers != 1 {
+			continue
+		}
+		b.Run(v.Name, func(b *testing.B) {
+			verifier, d := newVerifier(b, set.policy(b, v)), v.Signed[0]
+			candidates := set.candidates(b, v, d)
+			image := verify.Image{Name: v.Repository, Target: ocispec.Descriptor{Digest: d}}
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := verifier.Verify(b.Context(), image, candidates); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 

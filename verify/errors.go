@@ -9,7 +9,7 @@ import (
 )
 
 // The three families of failure. Every error that this library returns matches
-// exactly one of them with errors.Is.
+// exactly one of them with errors.Is, but for those of the methods of [Identity].
 var (
 	// ErrRejected: the image was checked and is not acceptable. Trying again
 	// does not help.

@@ -4,6 +4,7 @@
 package verify
 
 import (
+	"bufio"
 	"bytes"
 	"crypto"
 	"crypto/ecdsa"
@@ -154,6 +155,10 @@ func (s verifierSet) PublicKey(opts ...signature.PublicKeyOption) (crypto.Public
 
 func (s verifierSet) VerifySignature(sig, message io.Reader, opts ...signature.VerifyOption) error {
 	if len(s) == 1 {
+		// To hash what sigstore-go wraps, io.Copy would take a buffer of 32 KiB.
+		if _, ok := message.(io.WriterTo); !ok {
+			message = bufio.NewReader(message)
+		}
 		return s[0].VerifySignature(sig, message, opts...)
 	}
 	sigBytes, err := io.ReadAll(sig)

@@ -28,6 +28,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/cosignkit/cosignkit/internal/merkle"
 	"github.com/cosignkit/cosignkit/verify"
 )
 
@@ -127,49 +128,13 @@ func (j *journal) include(body []byte, origin string) *inclusion {
 	const at, size = 3, 7
 	leaves := make([][]byte, size)
 	for i := range leaves {
-		leaves[i] = leafHash([]byte{byte(i)})
+		leaves[i] = merkle.Leaf([]byte{byte(i)})
 	}
-	leaves[at] = leafHash(body)
-	root := treeHash(leaves)
+	leaves[at] = merkle.Leaf(body)
+	root := merkle.Root(leaves)
 	return &inclusion{
-		index: at, size: size, root: root, hashes: treePath(at, leaves), checkpoint: j.checkpoint(origin, size, root),
+		index: at, size: size, root: root, hashes: merkle.Path(at, leaves), checkpoint: j.checkpoint(origin, size, root),
 	}
-}
-
-// The Merkle tree of RFC 6962, section 2.1.
-
-func leafHash(leaf []byte) []byte {
-	sum := sha256.Sum256(append([]byte{0}, leaf...))
-	return sum[:]
-}
-
-func treeHash(leaves [][]byte) []byte {
-	if len(leaves) == 1 {
-		return leaves[0]
-	}
-	k := split(len(leaves))
-	sum := sha256.Sum256(bytes.Join([][]byte{{1}, treeHash(leaves[:k]), treeHash(leaves[k:])}, nil))
-	return sum[:]
-}
-
-func treePath(at int, leaves [][]byte) [][]byte {
-	if len(leaves) == 1 {
-		return nil
-	}
-	if k := split(len(leaves)); at < k {
-		return append(treePath(at, leaves[:k]), treeHash(leaves[k:]))
-	} else {
-		return append(treePath(at-k, leaves[k:]), treeHash(leaves[:k]))
-	}
-}
-
-// split is the largest power of two below n.
-func split(n int) int {
-	k := 1
-	for k*2 < n {
-		k *= 2
-	}
-	return k
 }
 
 // logEntry and inclusion are what a log hands out, in no encoding yet.

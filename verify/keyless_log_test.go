@@ -16,6 +16,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/cosignkit/cosignkit/internal/limits"
+	"github.com/cosignkit/cosignkit/internal/merkle"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
 )
@@ -101,7 +102,7 @@ func TestLogEntriesOfRekorV1(t *testing.T) {
 			fake.checkpoint = p.entries[0].proof.checkpoint
 			fake.hashes[0] = flipped(fake.hashes[0])
 			fake.size, fake.index, fake.hashes = 1, 0, nil
-			fake.root = leafHash(p.entries[0].body)
+			fake.root = merkle.Leaf(p.entries[0].body)
 			p.entries[0].proof = fake
 		}), why: "proof root hash does not match signed tree head"},
 		{name: "checkpoint altered", only: signing.Bundle, attack: proof(func(p *inclusion) {

@@ -295,7 +295,7 @@ func TrustedRootFromEnvironment() (r *TrustedRoot, ok bool, err error) {
 		name string
 		to   *[]byte
 	}{{envFulcio, &p.Fulcio}, {envRekor, &p.Rekor}, {envCTLog, &p.CTLog}, {envTimestamp, &p.Timestamp}} {
-		path, ok := os.LookupEnv(part.name) //nolint:forbidigo // README.md lists it
+		path, ok := os.LookupEnv(part.name) //nolint:forbidigo // docs/environment.md lists it
 		if !ok {
 			continue
 		}

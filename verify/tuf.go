@@ -78,7 +78,7 @@ func TUFConfigFromEnvironment() (TUFConfig, error) {
 			return err
 		}},
 	} {
-		value, ok := os.LookupEnv(variable.name) //nolint:forbidigo // README.md lists it
+		value, ok := os.LookupEnv(variable.name) //nolint:forbidigo // docs/environment.md lists it
 		if !ok {
 			continue
 		}

@@ -74,6 +74,7 @@ var (
 	notLogged     = because("not enough verified log entries from transparency log: 0 < 1")
 	notStamped    = because("verified signed timestamps: 0 < 1")
 	badProof      = because("calculated root: .* does not match expected root|index is beyond size|wrong proof size")
+	badBody       = because("body of the log entry: calculated root: .* does not match expected root")
 	badCheckpoint = because("signature on checkpoint did not verify").in("v2", because("failed to verify signatures on checkpoint"))
 	unreadable    = because("entry body is not a recognizable")
 

@@ -110,6 +110,7 @@ const (
 	SourceContentStore Source = "content store"
 )
 
+// String returns the place for messages.
 func (o Origin) String() string {
 	if o.Source == "" {
 		o.Source = "candidate"

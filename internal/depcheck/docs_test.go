@@ -11,12 +11,15 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
+	"unicode"
 )
 
 var (
 	goBlock    = regexp.MustCompile("(?ms)^```go\n(.*?)^```$")
+	heading    = regexp.MustCompile("(?m)^#+ +(.*?) *$")
 	inlineLink = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	makeTarget = regexp.MustCompile("(?m)(?:^|`)make ([a-z][a-z0-9-]*)(?:`| *$| +#)")
 )
@@ -53,14 +56,40 @@ func TestDocumentsLinks(t *testing.T) {
 				t.Errorf("%s: %v", file, err)
 				continue
 			}
-			if target.IsAbs() || target.Path == "" {
+			if target.IsAbs() {
 				continue
 			}
-			if _, err := os.Stat(filepath.Join(root, path.Dir(file), target.Path)); err != nil {
+			linked := file
+			if target.Path != "" {
+				linked = path.Join(path.Dir(file), target.Path)
+			}
+			if _, err := os.Stat(filepath.Join(root, linked)); err != nil {
 				t.Errorf("%s links to %s, which does not exist", file, link[1])
+				continue
+			}
+			if target.Fragment != "" && !slices.Contains(anchors(readDocument(t, linked)), target.Fragment) {
+				t.Errorf("%s links to %s, and there is no such heading", file, link[1])
 			}
 		}
 	}
+}
+
+// anchors are those that GitHub gives to the headings of a document.
+func anchors(document string) []string {
+	var all []string
+	for _, heading := range heading.FindAllStringSubmatch(document, -1) {
+		words := strings.Map(func(r rune) rune {
+			switch {
+			case r == ' ':
+				return '-'
+			case r == '-' || r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r):
+				return unicode.ToLower(r)
+			}
+			return -1
+		}, heading[1])
+		all = append(all, words)
+	}
+	return all
 }
 
 func TestDocumentsMakeTargets(t *testing.T) {

@@ -112,13 +112,6 @@ func (l *Log) Requests() []*Request {
 	return slices.Clone(l.requests)
 }
 
-// Reset forgets them.
-func (l *Log) Reset() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.requests = nil
-}
-
 // answer remembers its status.
 type answer struct {
 	http.ResponseWriter

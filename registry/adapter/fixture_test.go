@@ -6,7 +6,6 @@ package adapter_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -27,9 +26,9 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/cosignkit/cosignkit/internal/embedded"
+	"github.com/cosignkit/cosignkit/internal/fault/faulttest"
 	"github.com/cosignkit/cosignkit/registry/adapter"
 	"github.com/cosignkit/cosignkit/signing"
-	"github.com/cosignkit/cosignkit/verify"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -214,14 +213,8 @@ func (b *bench) tagged(repository, tag string) digest.Digest {
 	return digest.Digest(resp.Header.Get("Docker-Content-Digest"))
 }
 
-func wantFamily(t *testing.T, err, family error) {
-	t.Helper()
-	for _, f := range []error{verify.ErrRejected, verify.ErrInconclusive, verify.ErrMisconfigured} {
-		if got := errors.Is(err, f); got != (f == family) {
-			t.Errorf("errors.Is(err, %v) = %v; err = %v", f, got, err)
-		}
-	}
-}
+// wantFamily wants an error of a family, and of no other.
+var wantFamily = faulttest.Want
 
 func wantText(t *testing.T, err error, text string) {
 	t.Helper()

@@ -20,7 +20,7 @@ import (
 	sigkms "github.com/sigstore/sigstore/pkg/signature/kms"
 	"go.uber.org/goleak"
 
-	"github.com/cosignkit/cosignkit/verify"
+	"github.com/cosignkit/cosignkit/internal/fault/faulttest"
 )
 
 func TestMain(m *testing.M) {
@@ -117,19 +117,5 @@ func newEd25519(t testing.TB) ed25519.PrivateKey {
 	return key
 }
 
-// wantFamily fails the test unless err is of the family want and of no other.
-func wantFamily(t testing.TB, err, want error) {
-	t.Helper()
-	if err == nil {
-		t.Fatalf("no error, want one that is %v", want)
-	}
-	for _, family := range []error{verify.ErrRejected, verify.ErrInconclusive, verify.ErrMisconfigured} {
-		if got := errors.Is(err, family); got != (family == want) {
-			t.Errorf("errors.Is(err, %v) = %t, want the family %v alone: %v", family, got, want, err)
-		}
-	}
-	var typed *verify.Error
-	if !errors.As(err, &typed) {
-		t.Errorf("error is a %T, want a *verify.Error: %v", err, err)
-	}
-}
+// wantFamily wants an error of a family, and of no other.
+var wantFamily = faulttest.Want

@@ -15,6 +15,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"go.uber.org/goleak"
 
+	"github.com/cosignkit/cosignkit/internal/fault/faulttest"
 	"github.com/cosignkit/cosignkit/internal/golden"
 	"github.com/cosignkit/cosignkit/verify"
 	"github.com/cosignkit/cosignkit/verify/policyfile"
@@ -127,21 +128,8 @@ func wantProblems(t testing.TB, err error, want ...string) {
 	}
 }
 
-// wantFamily fails the test unless err is of the family want and of no other.
-func wantFamily(t testing.TB, err, want error) {
-	t.Helper()
-	if err == nil {
-		t.Fatalf("no error, want one that is %v", want)
-	}
-	for _, family := range []error{verify.ErrRejected, verify.ErrInconclusive, verify.ErrMisconfigured} {
-		if got := errors.Is(err, family); got != (family == want) {
-			t.Errorf("errors.Is(err, %v) = %t, want the family %v alone: %v", family, got, want, err)
-		}
-	}
-	if !errors.As(err, new(*verify.Error)) {
-		t.Errorf("error is a %T, want a *verify.Error: %v", err, err)
-	}
-}
+// wantFamily wants an error of a family, and of no other.
+var wantFamily = faulttest.Want
 
 func writeFile(t testing.TB, path, content string) {
 	t.Helper()
