@@ -21,6 +21,7 @@ import (
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(testdata(f, signedPolicy)), "registry.example/team/app:v1")
 	f.Add([]byte(watchedPolicy), "alpine")
+	f.Add([]byte(`{"version": 1, "default": {"identities": [{"subject": "a@example.com", "issuer": "https://issuer.example"}], "mode": "warn"}}`), "app")
 	f.Add([]byte(`{"version": 1, "default": "insecureAcceptAnything", "rules": [{"scope": ["*.example", "docker.io"], "reject": true}]}`), "a.example/b")
 	f.Add([]byte("version: 1\nrules: &a\n- *a\n"), "alpine")
 	f.Add([]byte(strings.Repeat("[", 2000)), "alpine")

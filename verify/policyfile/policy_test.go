@@ -121,6 +121,15 @@ func TestDefaults(t *testing.T) {
 	if err != nil || !result.Accepted || result.Verified() {
 		t.Errorf("%+v, %v", result, err)
 	}
+	byDefault := mustParse(t, "version: 1\ndefault:\n  keys: [KEYS/p256.pub]\n  insecureIgnoreTransparencyLog: true\n", policyfile.Config{})
+	if result, err := byDefault.Verify(t.Context(), image, candidates); err != nil || !result.Verified() {
+		t.Errorf("%+v, %v", result, err)
+	}
+	_, err = byDefault.Verify(t.Context(), image, nil)
+	wantFamily(t, err, verify.ErrRejected)
+	if rule, err := byDefault.Rule("alpine"); err != nil || rule.Action != policyfile.Enforce || rule.Line != 2 || rule.Scope != "" {
+		t.Errorf("%+v, %v", rule, err)
+	}
 	for _, p := range []*policyfile.Policy{nil, {}} {
 		_, err := decide(t.Context(), p, image, candidates)
 		wantFamily(t, err, verify.ErrMisconfigured)

@@ -46,6 +46,9 @@ func parse(d *document, b []byte, files *sources, config Config, p *Policy) {
 	}
 	s.standard(top, p)
 	if !top.has("rules") {
+		if n := top.value["default"]; n != nil && n.Kind == yaml.MappingNode {
+			return // one rule for everything
+		}
 		s.problem(top.line, "rules", "is missing, want a list of rules")
 		return
 	}
@@ -54,12 +57,24 @@ func parse(d *document, b []byte, files *sources, config Config, p *Policy) {
 	}
 }
 
-// standard reads what holds for images that no rule is for.
+// standard reads what holds for images that no rule is for: a word, or a rule
+// without a scope.
 func (s *schema) standard(top fields, p *Policy) {
 	req, line := requirement{action: Reject}, 0
 	if n := top.value["default"]; n != nil {
 		line = top.lines["default"]
-		if Action(s.oneOf(n, "default", string(Reject), string(InsecureAcceptAnything))) == InsecureAcceptAnything {
+		if s.damaged[n] {
+			return
+		}
+		if n.Kind == yaml.MappingNode {
+			f, ok := s.mapping(n, "default", ruleFields[1:]...)
+			if ok {
+				req, ok = s.requirement(f)
+			}
+			if !ok {
+				return
+			}
+		} else if Action(s.oneOf(n, "default", string(Reject), string(InsecureAcceptAnything))) == InsecureAcceptAnything {
 			req.action = InsecureAcceptAnything
 		}
 	}
@@ -86,6 +101,7 @@ const (
 	fieldTUF                   = "tuf"
 )
 
+// ruleFields are all of them, the scope first.
 var ruleFields = []string{
 	fieldScope, fieldReject, fieldAccept, fieldMode, fieldKeys, fieldIdentities, fieldThreshold, fieldLogThreshold,
 	fieldTimestampThreshold, fieldIgnoreTransparencyLog, fieldIgnoreSCT, fieldAnnotations, fieldClaimedRepository,
@@ -102,12 +118,8 @@ func (s *schema) rule(n *yaml.Node, p *Policy) {
 	}
 	before := len(s.problems)
 	scopes := s.scopes(f)
-	req := s.requirement(f)
-	if len(s.problems) > before {
-		return
-	}
-	if s.lacksRoot(req) {
-		s.problem(f.line, "", "the rule needs a trusted root, by which identities, log entries and timestamps are verified, want %s or %s in it or in the file", fieldTUF, fieldTrustedRoot)
+	req, ok := s.requirement(f)
+	if !ok || len(s.problems) > before {
 		return
 	}
 	for _, scope := range scopes {
@@ -154,8 +166,22 @@ func (s *schema) scopes(f fields) (scopes []scope) {
 	return scopes
 }
 
-// requirement reads all of a rule but its scope.
-func (s *schema) requirement(f fields) requirement {
+// requirement reads all of a rule but its scope, or false where that has problems.
+func (s *schema) requirement(f fields) (requirement, bool) {
+	before := len(s.problems)
+	req := s.asked(f)
+	if len(s.problems) > before {
+		return requirement{}, false
+	}
+	if s.lacksRoot(req) {
+		s.problem(f.line, "", "the rule needs a trusted root, by which identities, log entries and timestamps are verified, want %s or %s in it or in the file", fieldTUF, fieldTrustedRoot)
+		return requirement{}, false
+	}
+	return req, true
+}
+
+// asked reads what a rule asks for.
+func (s *schema) asked(f fields) requirement {
 	var does []string
 	for _, name := range []string{fieldReject, fieldAccept} {
 		if f.has(name) {
