@@ -15,6 +15,8 @@ import (
 	"net/http"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -169,6 +171,8 @@ type pullTrial struct {
 	ref        string
 	good, evil ocispec.Descriptor
 	store      killStore
+	// resolved is whether the registry was asked for the tag since it was set.
+	resolved atomic.Bool
 }
 
 // killStore is where images are pulled to.
@@ -221,7 +225,10 @@ func (p *pullTrial) begin(t *testing.T, i int) {
 	p.registry.intercept(nil)
 	if i%2 == 1 {
 		p.registry.intercept(func(r *http.Request) {
-			if asksForSignatures(r) {
+			if strings.HasSuffix(r.URL.Path, "/manifests/v1") {
+				p.resolved.Store(true)
+			}
+			if asksForSignatures(r) && p.resolved.Load() {
 				p.registry.tag(t, p.ref, p.evil)
 			}
 		})
@@ -230,6 +237,8 @@ func (p *pullTrial) begin(t *testing.T, i int) {
 
 func (p *pullTrial) start(t *testing.T, _ int) (*exec.Cmd, *tripwire) {
 	t.Helper()
+	p.registry.hangUp() // what was killed may still be asking, and have the tag moved
+	p.resolved.Store(false)
 	p.registry.tag(t, p.ref, p.good)
 	return p.store.minictl(t, append(with("pull", verified()), p.ref)...), p.wire
 }

@@ -24,6 +24,8 @@ type testRegistry struct {
 	address string
 	handler http.Handler
 	close   func()
+	// hangUp closes all connections, and waits for what was asked over them.
+	hangUp func()
 
 	mu       sync.Mutex
 	requests []string // method and path
@@ -57,7 +59,7 @@ func newRegistry(t *testing.T, opts ...ggcr.Option) *testRegistry {
 		r.handler.ServeHTTP(w, request)
 	}))
 	t.Cleanup(server.Close)
-	r.close = server.Close
+	r.close, r.hangUp = server.Close, server.CloseClientConnections
 	r.address = server.Listener.Addr().String()
 	return r
 }
