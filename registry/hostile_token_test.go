@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"crypto"
 	"errors"
 	"fmt"
 	"io"
@@ -15,7 +14,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/containerd/containerd/v2/core/remotes"
 	"github.com/opencontainers/go-digest"
@@ -94,14 +92,8 @@ func TestMirrorWhoseTokensHang(t *testing.T) {
 				}
 				<-r.Context().Done()
 			})
-			c := newClient(t, registry.Config{HostsDirs: []string{hostsDir(t, "registry.test", fmt.Sprintf(
-				"server = %q\n[host.%q]\n", origin.url, mirror.url), nil)}})
-			policy := verify.Policy{Keys: []crypto.PublicKey{key.Public()}, InsecureIgnoreTransparencyLog: true}
-			policy.Limits.Timeout = 8 * time.Second
-			verifier, err := verify.New(policy)
-			if err != nil {
-				t.Fatal(err)
-			}
+			c := mirrored(t, origin, mirror)
+			verifier := impatient(t, key)
 			var g errgroup.Group
 			for range 8 { // who all wait for one token
 				g.Go(func() error {

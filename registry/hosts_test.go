@@ -248,8 +248,7 @@ func TestThrottledMirrorListIsInconclusive(t *testing.T) {
 			origin, _, verifier, _ := signedImage(t, true, signing.Bundle)
 			mirror := newTestRegistry(t, true)
 			mirror.failing(http.StatusTooManyRequests, lookUps[place])
-			c := newClient(t, registry.Config{HostsDirs: []string{hostsDir(t, "registry.test", fmt.Sprintf(
-				"server = %q\n[host.%q]\n", origin.url, mirror.url), nil)}})
+			c := mirrored(t, origin, mirror)
 			if _, err := c.Verify(t.Context(), "registry.test/app:v1", verifier); err != nil {
 				t.Errorf("the signature at the origin is not found: %v", err)
 			}
@@ -278,8 +277,7 @@ func TestMirrorListsJunk(t *testing.T) {
 			if got := mirror.digestOf(t, "app", "v1"); got != desc.Digest {
 				t.Fatalf("the mirror has %s", got)
 			}
-			c := newClient(t, registry.Config{HostsDirs: []string{hostsDir(t, "registry.test", fmt.Sprintf(
-				"server = %q\n[host.%q]\n", origin.url, mirror.url), nil)}})
+			c := mirrored(t, origin, mirror)
 			if _, err := c.Verify(ctx, "registry.test/app:v1", verifier); err != nil {
 				t.Error(err)
 			}
@@ -717,3 +715,10 @@ func TestLibraryIsQuiet(t *testing.T) {
 type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
+
+// mirrored is a client for registry.test, which is origin behind mirror.
+func mirrored(t *testing.T, origin, mirror *testRegistry) *registry.Client {
+	t.Helper()
+	return newClient(t, registry.Config{HostsDirs: []string{hostsDir(t, "registry.test", fmt.Sprintf(
+		"server = %q\n[host.%q]\n", origin.url, mirror.url), nil)}})
+}

@@ -91,9 +91,9 @@ func (e FieldErrors) Error() string {
 // wrong type, an unknown field, with the nearest that is known, a field
 // without its provider, a provider without what it needs, fields that exclude
 // each other, an empty value. So is a name outside of the prefix that is one of a
-// field but for a typo, or looks like one, and a mapping under x-nerdctl itself. Relative paths are resolved against dir, and references
-// with a scheme, such as env://NAME, are left as they are; whether files exist is
-// [Fields.CheckFiles]'s.
+// field but for a typo, or looks like one, and a mapping under x-nerdctl itself.
+// Relative paths are resolved against dir, and references with a scheme, such as
+// env://NAME, are left as they are; whether files exist is [Fields.CheckFiles]'s.
 //
 // A provider that is none turns off what the other fields ask for, so that an
 // override file can; they are then not looked at, but for their names. Fields of
