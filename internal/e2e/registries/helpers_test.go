@@ -6,6 +6,7 @@
 package registries
 
 import (
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -83,7 +84,13 @@ func TestCredentialHelperThatHangs(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s := demanding(t, "echo > '"+started+"'\ncat '"+release+"'\n")
+	// The helper has release open before it says that it started, until it ends.
+	s := demanding(t, "exec 3<>'"+release+"'\necho > '"+started+"'\nread line <&3\n")
+	t.Cleanup(func() {
+		if err := releaseHelper(release); err != nil {
+			t.Errorf("the helper has ended before: %v", err)
+		}
+	})
 	cmd := s.job.command(t, s.env...)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -101,15 +108,20 @@ func TestCredentialHelperThatHangs(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	// The helper still hangs, or this would find nobody to read.
-	if f, err := os.OpenFile(release, os.O_WRONLY|syscall.O_NONBLOCK, 0); err != nil {
-		t.Errorf("the helper has ended: %v", err)
-	} else {
-		_ = f.Close()
-	}
 	o := parseOutcome(t, []byte(out.String()))
 	if o.Family != verify.ErrInconclusive.Error() || !strings.Contains(o.Error, "context canceled") {
 		t.Errorf("%s: %s", o.Family, o.Error)
 	}
 	s.wantNothingWritten()
+}
+
+// releaseHelper ends the helper that reads release. It fails, with ENXIO, if
+// nobody has that open.
+func releaseHelper(release string) error {
+	f, err := os.OpenFile(release, os.O_WRONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString("\n")
+	return errors.Join(err, f.Close())
 }
