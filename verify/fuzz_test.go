@@ -569,17 +569,39 @@ func FuzzVerifyLogEntry(f *testing.F) {
 			if !wantVerdict(t, v, theImage(), c).Accepted {
 				return
 			}
-			said := stringsIn(body)
-			key := base64.StdEncoding.EncodeToString(a.verifierPEM(p))
-			sig := base64.StdEncoding.EncodeToString(p.signature)
-			if !said[sig] && !said[base64.StdEncoding.EncodeToString([]byte(sig))] || !said[key] {
+			said := valuesIn(body)
+			verifier, _ := pem.Decode(a.verifierPEM(p))
+			if !said[string(p.signature)] || !said[string(verifier.Bytes)] {
 				t.Errorf("accepted with the entry of another signature: %s", body)
 			}
-			if sum := hex.EncodeToString(sumOf(crypto.SHA256, p.content)); !said[sum] && !said[hex.EncodeToString(sumOf(crypto.SHA512, p.content))] {
+			if !said[string(sumOf(crypto.SHA256, p.content))] && !said[string(sumOf(crypto.SHA512, p.content))] {
 				t.Errorf("accepted with the entry of another content: %s", body)
 			}
 		})
 	})
+}
+
+// valuesIn are what the strings of b, which is JSON, stand for in hexadecimal, and
+// in base64 once or twice, with PEM inside or not.
+func valuesIn(b []byte) map[string]bool {
+	values := map[string]bool{}
+	for s := range stringsIn(b) {
+		if value, err := hex.DecodeString(s); err == nil {
+			values[string(value)] = true
+		}
+		for range 2 {
+			value, err := base64.StdEncoding.DecodeString(s)
+			if err != nil {
+				break
+			}
+			values[string(value)] = true
+			if block, _ := pem.Decode(value); block != nil {
+				values[string(block.Bytes)] = true
+			}
+			s = string(value)
+		}
+	}
+	return values
 }
 
 // FuzzVerifyCertificate has an authority that is trusted certify whatever names it
