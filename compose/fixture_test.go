@@ -10,7 +10,6 @@ import (
 	"io"
 	"log"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,6 +26,7 @@ import (
 	"github.com/cosignkit/cosignkit/compose"
 	"github.com/cosignkit/cosignkit/internal/embedded"
 	"github.com/cosignkit/cosignkit/internal/testimage"
+	"github.com/cosignkit/cosignkit/internal/traffic"
 	"github.com/cosignkit/cosignkit/registry"
 	"github.com/cosignkit/cosignkit/registry/adapter"
 	"github.com/cosignkit/cosignkit/signing"
@@ -40,8 +40,9 @@ type scene struct {
 	ctx context.Context
 	dir string
 	// host is the registry's, which Compose files name as $R.
-	host string
-	cd   *embedded.Client
+	host   string
+	server *traffic.Server
+	cd     *embedded.Client
 
 	mu       sync.Mutex
 	requests []string
@@ -67,7 +68,7 @@ func newScene(t testing.TB) *scene {
 	t.Helper()
 	s := &scene{t: t, dir: t.TempDir(), ctx: namespaces.WithNamespace(t.Context(), "test")}
 	backend := gcrregistry.New(gcrregistry.Logger(log.New(io.Discard, "", 0)), gcrregistry.WithReferrersSupport(true))
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s.server = traffic.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		s.requests = append(s.requests, r.Method+" "+r.URL.Path)
 		hangs, lies := s.hangs, s.lies
@@ -82,8 +83,8 @@ func newScene(t testing.TB) *scene {
 		}
 		backend.ServeHTTP(w, r)
 	}))
-	t.Cleanup(server.Close)
-	s.host = strings.TrimPrefix(server.URL, "http://")
+	t.Cleanup(s.server.Close)
+	s.host = strings.TrimPrefix(s.server.URL, "http://")
 	pairs, err := testKeys()
 	if err != nil {
 		t.Fatal(err)
@@ -249,7 +250,12 @@ func (s *scene) lie(part string) {
 	s.lies = part
 }
 
+// forget forgets the requests so far, and those that are on their way.
 func (s *scene) forget() {
+	s.t.Helper()
+	if err := s.server.HangUp(); err != nil {
+		s.t.Fatal(err)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.requests = nil

@@ -14,7 +14,6 @@ import (
 	"io"
 	"log"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -29,6 +28,7 @@ import (
 
 	"github.com/cosignkit/cosignkit/internal/embedded"
 	"github.com/cosignkit/cosignkit/internal/fault/faulttest"
+	"github.com/cosignkit/cosignkit/internal/traffic"
 	"github.com/cosignkit/cosignkit/registry"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
@@ -37,8 +37,9 @@ import (
 // testRegistry is a real registry on loopback that records requests, and in
 // whose way a test can put itself.
 type testRegistry struct {
-	host string
-	url  string
+	host   string
+	url    string
+	server *traffic.Server
 
 	mu        sync.Mutex
 	requests  []string
@@ -52,7 +53,7 @@ func newTestRegistry(t testing.TB, referrersAPI bool) *testRegistry {
 		gcrregistry.WithReferrersSupport(referrersAPI),
 	)
 	reg := &testRegistry{}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := traffic.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		reg.mu.Lock()
 		reg.requests = append(reg.requests, r.Method+" "+r.URL.RequestURI())
 		intercept := reg.intercept
@@ -64,7 +65,7 @@ func newTestRegistry(t testing.TB, referrersAPI bool) *testRegistry {
 		backend.ServeHTTP(w, r)
 	}))
 	t.Cleanup(server.Close)
-	reg.url = server.URL
+	reg.server, reg.url = server, server.URL
 	reg.host = strings.TrimPrefix(server.URL, "http://")
 	return reg
 }
@@ -85,6 +86,14 @@ func (r *testRegistry) failing(status int, match func(*http.Request) bool) {
 		}
 		next.ServeHTTP(w, req)
 	})
+}
+
+// hangUp ends the connections, and has late requests come before what follows.
+func (r *testRegistry) hangUp(t testing.TB) {
+	t.Helper()
+	if err := r.server.HangUp(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // record forgets the requests so far.

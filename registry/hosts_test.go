@@ -11,7 +11,6 @@ import (
 	"io"
 	"log"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -24,6 +23,7 @@ import (
 	gcrregistry "github.com/google/go-containerregistry/pkg/registry"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/cosignkit/cosignkit/internal/traffic"
 	"github.com/cosignkit/cosignkit/registry"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
@@ -200,10 +200,13 @@ func TestTransportsAreShared(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 20 {
-		if _, err := c.Verify(ctx, reg.ref("app:v1"), verifierOf(t, key)); err != nil {
+		// With every signature: to give up a request is to end its connection.
+		if _, err := c.Verify(ctx, reg.ref("app:v1"), verifierOf(t, key), registry.WithEverySignature()); err != nil {
 			t.Fatal(err)
 		}
 	}
+	mu.Lock()
+	defer mu.Unlock()
 	if n := len(connections); n > 10 {
 		t.Errorf("%d connections", n)
 	}
@@ -573,23 +576,7 @@ func TestHeadersAreNotSentToABlobStore(t *testing.T) {
 // one that tries TLS first, and does not pass the call on.
 func TestCloseIdleConnections(t *testing.T) {
 	t.Parallel()
-	open := 0
-	closed := sync.NewCond(&sync.Mutex{})
-	server := httptest.NewUnstartedServer(http.NotFoundHandler())
-	server.Config.ErrorLog = log.New(io.Discard, "", 0)
-	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-		closed.L.Lock()
-		defer closed.L.Unlock()
-		switch state {
-		case http.StateNew:
-			open++
-		case http.StateClosed:
-			open--
-			closed.Broadcast()
-		default:
-		}
-	}
-	server.Start()
+	server := traffic.NewServer(http.NotFoundHandler())
 	t.Cleanup(server.Close)
 	c := newClient(t, registry.Config{})
 	for range 2 { // the client stays usable
@@ -597,11 +584,7 @@ func TestCloseIdleConnections(t *testing.T) {
 		wantFamily(t, err, verify.ErrInconclusive)
 		_ = returns(t, func() error {
 			c.CloseIdleConnections()
-			closed.L.Lock()
-			defer closed.L.Unlock()
-			for open > 0 {
-				closed.Wait()
-			}
+			server.WaitClosed()
 			return nil
 		})
 	}

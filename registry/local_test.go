@@ -88,6 +88,7 @@ var amd64 = []containerd.RemoteOpt{containerd.WithPlatform("linux/amd64")}
 // local verifies what the store has, and returns what the registry was asked.
 func (n *node) local(name string, verifier verify.Verifier, opts ...registry.VerifyOption) (result *verify.Result, requests []string, err error) {
 	n.Helper()
+	n.reg.hangUp(n)
 	n.reg.record()
 	result, err = n.client.VerifyLocal(n.ctx, n.cd.Client, n.reg.ref(name), verifier, opts...)
 	return result, n.reg.recorded(), err
@@ -567,6 +568,7 @@ func TestNameOfAnotherDigestIsRefused(t *testing.T) {
 	image := n.publish("app:v1", "app", signing.Bundle)
 	n.pull("app:v1")
 	verifier := verifierOf(t, n.key)
+	n.reg.hangUp(t)
 	n.reg.record()
 	for _, name := range []string{"app", "app:v1"} {
 		lie := verify.Image{Name: n.reg.ref(name) + "@" + digest.FromString("x").String(), Target: image}

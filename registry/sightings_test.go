@@ -96,7 +96,11 @@ func TestMirrorWithoutSignaturesIsSaidSo(t *testing.T) {
 				if test.want != "" {
 					want = []string{mirror.host + strings.Replace(test.want, "ORIGIN", origin.host, 1)}
 				}
-				for _, opts := range [][]registry.VerifyOption{nil, {registry.WithEverySignature()}} {
+				calls := [][]registry.VerifyOption{nil, {registry.WithEverySignature()}}
+				if test.capabilities == `"pull", "resolve"` {
+					calls = calls[1:] // or the registry's referrers may do before the mirror's tag is there
+				}
+				for _, opts := range calls {
 					if _, err := c.VerifyImage(ctx, image, verifier, opts...); err != nil {
 						t.Fatal(err)
 					}

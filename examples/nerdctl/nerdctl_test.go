@@ -11,7 +11,6 @@ import (
 	"io"
 	stdlog "log"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -34,6 +33,7 @@ import (
 	"github.com/cosignkit/cosignkit/examples/nerdctl/image"
 	"github.com/cosignkit/cosignkit/examples/nerdctl/types"
 	"github.com/cosignkit/cosignkit/internal/embedded"
+	"github.com/cosignkit/cosignkit/internal/traffic"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
 )
@@ -82,6 +82,7 @@ type host struct {
 	t        *testing.T
 	ctx      context.Context
 	cd       *embedded.Client
+	server   *traffic.Server
 	registry string
 	dir      string // with a key pair
 
@@ -98,14 +99,14 @@ func newHost(t *testing.T) *host {
 	t.Helper()
 	h := &host{t: t, dir: t.TempDir(), mu: &sync.Mutex{}, requests: &[]string{}}
 	backend := gcrregistry.New(gcrregistry.Logger(stdlog.New(io.Discard, "", 0)), gcrregistry.WithReferrersSupport(true))
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	h.server = traffic.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.mu.Lock()
 		*h.requests = append(*h.requests, r.Method+" "+r.URL.Path)
 		h.mu.Unlock()
 		backend.ServeHTTP(w, r)
 	}))
-	t.Cleanup(server.Close)
-	h.registry = strings.TrimPrefix(server.URL, "http://")
+	t.Cleanup(h.server.Close)
+	h.registry = strings.TrimPrefix(h.server.URL, "http://")
 	for name, pair := range map[string]func() (*signing.KeyPair, error){"cosign": keyPair, "other": otherPair} {
 		made, err := pair()
 		if err == nil {
@@ -137,7 +138,11 @@ func (h *host) cleanHost() *host {
 
 func (h *host) ref(name string) string { return h.registry + "/" + name }
 
+// taken returns the requests so far, with those that are on their way, and forgets
+// them.
 func (h *host) taken() []string {
+	h.t.Helper()
+	h.must(h.server.HangUp())
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	requests := *h.requests

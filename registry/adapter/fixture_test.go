@@ -11,7 +11,6 @@ import (
 	"log"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -27,6 +26,7 @@ import (
 
 	"github.com/cosignkit/cosignkit/internal/embedded"
 	"github.com/cosignkit/cosignkit/internal/fault/faulttest"
+	"github.com/cosignkit/cosignkit/internal/traffic"
 	"github.com/cosignkit/cosignkit/registry/adapter"
 	"github.com/cosignkit/cosignkit/signing"
 )
@@ -40,6 +40,7 @@ type bench struct {
 	ctx      context.Context
 	cd       *embedded.Client
 	backend  http.Handler
+	server   *traffic.Server
 	host     string
 	key, pub string
 	env      []string
@@ -63,7 +64,7 @@ func newBench(t *testing.T) *bench {
 	t.Helper()
 	b := &bench{t: t, ctx: namespaces.WithNamespace(t.Context(), "test")}
 	b.backend = gcrregistry.New(gcrregistry.Logger(log.New(io.Discard, "", 0)), gcrregistry.WithReferrersSupport(true))
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	b.server = traffic.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b.mu.Lock()
 		b.requests = append(b.requests, r.Method+" "+r.URL.Path)
 		answer := b.answer
@@ -74,8 +75,8 @@ func newBench(t *testing.T) *bench {
 		}
 		b.backend.ServeHTTP(w, r)
 	}))
-	t.Cleanup(server.Close)
-	b.host = strings.TrimPrefix(server.URL, "http://")
+	t.Cleanup(b.server.Close)
+	b.host = strings.TrimPrefix(b.server.URL, "http://")
 
 	var err error
 	if b.cd, err = embedded.Open(t.TempDir()); err != nil {
@@ -144,8 +145,13 @@ func (b *bench) verification(a *adapter.Adapter) *adapter.Verification {
 
 func (b *bench) ref(name string) string { return b.host + "/" + name }
 
-// taken returns the requests so far and forgets them.
+// taken returns the requests so far, with those that are on their way, and forgets
+// them.
 func (b *bench) taken() []string {
+	b.t.Helper()
+	if err := b.server.HangUp(); err != nil {
+		b.t.Fatal(err)
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	requests := b.requests

@@ -12,9 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -25,6 +22,7 @@ import (
 	"github.com/containerd/containerd/v2/core/remotes/docker"
 	"github.com/sigstore/sigstore/pkg/signature/kms/fake"
 
+	"github.com/cosignkit/cosignkit/internal/traffic"
 	"github.com/cosignkit/cosignkit/registry/adapter"
 	"github.com/cosignkit/cosignkit/signing/kms"
 	"github.com/cosignkit/cosignkit/verify"
@@ -193,17 +191,7 @@ func TestEnsureOfACommandClosesItsConnections(t *testing.T) {
 	if err := b.push(b.signing(b.adapter()), b.ref("app:v1"), b.image("a")); err != nil {
 		t.Fatal(err)
 	}
-	var open sync.WaitGroup
-	server := httptest.NewUnstartedServer(b.backend)
-	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-		switch state {
-		case http.StateNew:
-			open.Add(1)
-		case http.StateClosed:
-			open.Done()
-		}
-	}
-	server.Start()
+	server := traffic.NewServer(b.backend)
 	defer server.Close()
 	ref := strings.TrimPrefix(server.URL, "http://") + "/app:v1"
 	verified, err := adapter.Config{Environ: b.env}.Ensure(b.ctx, b.cd.Client, ref, "always", adapter.VerifyOptions{Provider: "cosign", CosignKey: b.pub})
@@ -211,7 +199,7 @@ func TestEnsureOfACommandClosesItsConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	closed := make(chan struct{})
-	go func() { open.Wait(); close(closed) }()
+	go func() { server.WaitClosed(); close(closed) }()
 	select {
 	case <-closed:
 	case <-time.After(15 * time.Second): // half of what one is kept for
