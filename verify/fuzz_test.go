@@ -410,6 +410,7 @@ func FuzzVerifySignedStatement(f *testing.F) {
 	for _, seed := range []string{
 		good, "null", "[]", "{}", `{"subject":[null]}`,
 		strings.Replace(good, "predicateType", "predicate_type", 1),
+		strings.Replace(good, theHex, strings.ToUpper(theHex), 1),
 		strings.Replace(good, statementURI, "https://in-toto.io/Statement/v0.1", 1),
 		strings.Replace(good, signType, "https://slsa.dev/provenance/v1", 1),
 		strings.Replace(good, `"prod"`, `{"a":[1,null,true,{}]}`, 1),
@@ -617,6 +618,7 @@ func FuzzVerifyCertificate(f *testing.F) {
 	f.Add(tlv(0x30, tlv(emailName, []byte("name@example.com"))), []byte{}, derOf(theIssuer, "printable"))
 	f.Add(tlv(0x30, tlv(uriName, []byte("HTTPS://github.com/%74eam/app"))), []byte(theIssuer), []byte{0x0c, 0})
 	f.Add(tlv(0x30, otherName("name\u202e")), []byte{}, issuer)
+	f.Add(san, []byte{}, tlv(asn1.TagBMPString, []byte("\x00"+strings.Join(strings.Split(theIssuer, ""), "\x00"))))
 	f.Add(tlv(0x30, tlv(dnsName, []byte("*.example.com"))), []byte("\x00"), append(issuer, 0))
 	f.Add([]byte{}, []byte{}, []byte{})
 	a := newAttempt(signing.Legacy)
