@@ -441,7 +441,7 @@ func TestComposeFieldsAreReadStrictly(t *testing.T) {
 			p := *p
 			p.node, p.files = p.on(t), right
 			p.ends(0, "up")
-			p.registry.asked()
+			p.registry.asked(t)
 			file, err := json.Marshal(map[string]any{"services": map[string]any{"web": wrong.fields}})
 			p.check(err)
 			p.file("wrong.yaml", strings.ReplaceAll(string(file), `""`, `"${UNSET}"`))
@@ -450,7 +450,7 @@ func TestComposeFieldsAreReadStrictly(t *testing.T) {
 					t.Errorf("%s: %s, want %q", command, o.stderr, wrong.want)
 				}
 			}
-			if asked := p.registry.asked(); len(asked) > 0 {
+			if asked := p.registry.asked(t); len(asked) > 0 {
 				t.Errorf("asked the registry: %v", asked)
 			}
 			p.ends(0, "config")

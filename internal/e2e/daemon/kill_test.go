@@ -76,7 +76,7 @@ func killRepeatedly(t *testing.T, trial trial, rounds int, random *rand.Rand) {
 		command, wire := trial.start(t, i)
 		var stderr bytes.Buffer
 		command.Stderr = &stderr
-		steps, err := wire.kill(command, at)
+		steps, err := wire.kill(t, command, at)
 		killed = command.ProcessState.Sys().(syscall.WaitStatus).Signaled()
 		if err != nil && !killed {
 			t.Errorf("%v: %s", err, &stderr)
@@ -237,7 +237,7 @@ func (p *pullTrial) begin(t *testing.T, i int) {
 
 func (p *pullTrial) start(t *testing.T, _ int) (*exec.Cmd, *tripwire) {
 	t.Helper()
-	p.registry.hangUp() // what was killed may still be asking, and have the tag moved
+	p.registry.hangUp(t) // what was killed may still be asking, and have the tag moved
 	p.resolved.Store(false)
 	p.registry.tag(t, p.ref, p.good)
 	return p.store.minictl(t, append(with("pull", verified()), p.ref)...), p.wire

@@ -222,14 +222,14 @@ func TestNerdctlComposeFieldsAreReadStrictly(t *testing.T) {
 		h.forgetBoth()
 		for name, wrong := range wrongFields {
 			c, service, ran := h.project(t, wrong.fields) // that is all of down, stop and build
-			h.registry.asked()
+			h.registry.asked(t)
 			for command, f := range map[string]func(context.Context, *composer.Service) error{"up": c.EnsureServiceImage, "pull": c.PullServiceImage} {
 				err := f(h.context(), service)
 				if !errors.Is(err, verify.ErrMisconfigured) || !containsAll(err.Error(), wrong.want) {
 					t.Errorf("%s, %s: %v, want %q", command, name, err, wrong.want)
 				}
 			}
-			if asked := h.registry.asked(); len(asked)+len(*ran) > 0 {
+			if asked := h.registry.asked(t); len(asked)+len(*ran) > 0 {
 				t.Errorf("%s: asked %v, runs %v", name, asked, *ran)
 			}
 		}
@@ -257,7 +257,7 @@ var unverifiable = []string{
 func TestNerdctlRefusesOtherKinds(t *testing.T) {
 	onDaemons(t, func(t *testing.T, h nerdctl) {
 		h.runsGood(t, h.ref, verifying("always"))
-		h.registry.asked()
+		h.registry.asked(t)
 		options := types.ContainerCreateOptions{ImagePullOpt: verifying("missing")}
 		for _, ref := range unverifiable {
 			if used, err := h.create(ref, options); err == nil || strings.Contains(err.Error(), "this is no nerdctl") {
@@ -285,7 +285,7 @@ func TestNerdctlRefusesOtherKinds(t *testing.T) {
 				t.Errorf("--rootfs %s: runs %v, %v", directory, used, err)
 			}
 		}
-		if asked := h.registry.asked(); len(asked) > 0 {
+		if asked := h.registry.asked(t); len(asked) > 0 {
 			t.Errorf("asked the registry: %v", asked)
 		}
 	})
@@ -324,7 +324,7 @@ func TestNerdctlVerifiesImageMounts(t *testing.T) {
 func TestNerdctlValidatesBeforeAnyRequest(t *testing.T) {
 	onDaemons(t, func(t *testing.T, h nerdctl) {
 		h.name(h.ref, h.good)
-		h.registry.asked()
+		h.registry.asked(t)
 		dir := t.TempDir()
 		pair, err := signing.GenerateKeyPair(signing.DefaultAlgorithm, []byte("of somebody else"))
 		if err == nil {
@@ -364,7 +364,7 @@ func TestNerdctlValidatesBeforeAnyRequest(t *testing.T) {
 				}
 			}
 		}
-		if asked := h.registry.asked(); len(asked) > 0 {
+		if asked := h.registry.asked(t); len(asked) > 0 {
 			t.Errorf("asked the registry: %v", asked)
 		}
 	})

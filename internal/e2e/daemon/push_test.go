@@ -56,7 +56,7 @@ func TestValidationComesBeforeAnyRequest(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			n := s.on(t)
 			n.name(s.ref, s.good)
-			s.registry.asked()
+			s.registry.asked(t)
 			command := n.command(t.Context(), append(c.flags, s.ref)...)
 			if c.environment != "" {
 				command.Env = append(command.Env, c.environment)
@@ -65,7 +65,7 @@ func TestValidationComesBeforeAnyRequest(t *testing.T) {
 			if o.code != 2 || !strings.Contains(o.stderr, c.reason) {
 				t.Errorf("exit code %d, want 2, and %q in: %s", o.code, c.reason, o.stderr)
 			}
-			if asked := s.registry.asked(); len(asked) > 0 {
+			if asked := s.registry.asked(t); len(asked) > 0 {
 				t.Errorf("asked the registry: %v", asked)
 			}
 		})
@@ -73,7 +73,7 @@ func TestValidationComesBeforeAnyRequest(t *testing.T) {
 	t.Run("a request would be seen", func(t *testing.T) {
 		command := s.on(t).command(t.Context(), "pull", "--verify=cosign", identity, issuer, s.ref)
 		command.Env = append(command.Env, proxy)
-		if o, asked := finish(t, command), s.registry.asked(); o.code != 3 || len(asked) == 0 {
+		if o, asked := finish(t, command), s.registry.asked(t); o.code != 3 || len(asked) == 0 {
 			t.Errorf("exit code %d, %v, %s", o.code, asked, o.stderr)
 		}
 	})

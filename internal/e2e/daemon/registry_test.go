@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -24,8 +25,7 @@ type testRegistry struct {
 	address string
 	handler http.Handler
 	close   func()
-	// hangUp closes all connections, and waits for what was asked over them.
-	hangUp func()
+	conns   connections
 
 	mu       sync.Mutex
 	requests []string // method and path
@@ -36,7 +36,7 @@ func newRegistry(t *testing.T, opts ...ggcr.Option) *testRegistry {
 	t.Helper()
 	opts = append([]ggcr.Option{ggcr.Logger(log.New(io.Discard, "", 0)), ggcr.WithReferrersSupport(true)}, opts...)
 	r := &testRegistry{handler: ggcr.New(opts...)}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		r.mu.Lock()
 		r.requests = append(r.requests, request.Method+" "+request.URL.Path)
 		before := r.before
@@ -58,10 +58,25 @@ func newRegistry(t *testing.T, opts ...ggcr.Option) *testRegistry {
 		request.Body = io.NopCloser(bytes.NewReader(body))
 		r.handler.ServeHTTP(w, request)
 	}))
+	server.Config.ConnState = func(conn net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			r.conns.begin(conn)
+		case http.StateClosed:
+			r.conns.end(conn)
+		}
+	}
+	server.Start()
 	t.Cleanup(server.Close)
-	r.close, r.hangUp = server.Close, server.CloseClientConnections
+	r.close = server.Close
 	r.address = server.Listener.Addr().String()
 	return r
+}
+
+// hangUp closes all connections, and waits for what was asked over them.
+func (r *testRegistry) hangUp(t *testing.T) {
+	t.Helper()
+	r.conns.hangUp(t, "tcp", r.address)
 }
 
 // intercept has f called before each request from now on.
@@ -71,8 +86,11 @@ func (r *testRegistry) intercept(f func(*http.Request)) {
 	r.before = f
 }
 
-// asked returns the requests since the last call.
-func (r *testRegistry) asked() []string {
+// asked returns the requests since the last call. Those that a client gave up may
+// have been on their way.
+func (r *testRegistry) asked(t *testing.T) []string {
+	t.Helper()
+	r.hangUp(t)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	requests := r.requests

@@ -191,9 +191,9 @@ func TestOtherKindsOfImagesAreRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := s.on(t)
-			s.registry.asked()
+			s.registry.asked(t)
 			n.refused(2, c.reason, append(with("run", verified()), c.args...)...)
-			if asked := s.registry.asked(); len(asked) > 0 {
+			if asked := s.registry.asked(t); len(asked) > 0 {
 				t.Errorf("asked the registry: %v", asked)
 			}
 		})

@@ -18,6 +18,7 @@ import (
 type tripwire struct {
 	network, server string
 	listener        net.Listener
+	conns           connections
 
 	mu     sync.Mutex
 	steps  int
@@ -40,6 +41,7 @@ func newTripwire(t *testing.T, network, address, server string) *tripwire {
 			if err != nil {
 				return
 			}
+			w.conns.begin(client)
 			go w.connect(client)
 		}
 	}()
@@ -49,6 +51,7 @@ func newTripwire(t *testing.T, network, address, server string) *tripwire {
 func (w *tripwire) address() string { return w.listener.Addr().String() }
 
 func (w *tripwire) connect(client net.Conn) {
+	defer w.conns.end(client)
 	defer func() { _ = client.Close() }()
 	server, err := net.Dial(w.network, w.server)
 	if err != nil {
@@ -91,8 +94,9 @@ func (w *tripwire) step() bool {
 }
 
 // kill starts victim, and kills it at a step unless that is 0. It returns how
-// many steps there were.
-func (w *tripwire) kill(victim *exec.Cmd, at int) (steps int, err error) {
+// many steps there were, when no more reaches the server.
+func (w *tripwire) kill(t *testing.T, victim *exec.Cmd, at int) (steps int, err error) {
+	t.Helper()
 	// The first step waits until there is a process.
 	w.mu.Lock()
 	w.steps, w.at, w.victim = 0, at, victim
@@ -102,6 +106,7 @@ func (w *tripwire) kill(victim *exec.Cmd, at int) (steps int, err error) {
 		return 0, err
 	}
 	err = victim.Wait()
+	w.conns.hangUp(t, w.network, w.address())
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.at = 0

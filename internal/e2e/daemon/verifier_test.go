@@ -27,7 +27,7 @@ func TestImageVerifierIsAsked(t *testing.T) {
 		n.load(ref, way.name)
 		n.must("push", ref)
 		n.forget(ref)
-		r.asked()
+		r.asked(t)
 		ctx := namespaces.WithNamespace(t.Context(), way.namespace)
 
 		n.installVerifier("echo no such luck; exit 1")
@@ -37,7 +37,7 @@ func TestImageVerifierIsAsked(t *testing.T) {
 		if image, err := n.client.ImageService().Get(ctx, ref); !errdefs.IsNotFound(err) {
 			t.Errorf("%s: blocked, and recorded: %v, %v", way.name, image, err)
 		}
-		for _, request := range r.asked() {
+		for _, request := range r.asked(t) {
 			if strings.Contains(request, "/blobs/") && strings.HasPrefix(request, "GET ") {
 				t.Errorf("%s: blocked, and fetched: %s", way.name, request)
 			}

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	containerd "github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/images"
@@ -24,7 +25,6 @@ import (
 	"github.com/cosignkit/cosignkit/keyless"
 	"github.com/cosignkit/cosignkit/registry"
 	"github.com/cosignkit/cosignkit/signing"
-	"github.com/cosignkit/cosignkit/verify"
 )
 
 var discard = log.New(io.Discard, "", 0)
@@ -100,30 +100,28 @@ func TestNothingIsAttached(t *testing.T) {
 					base := namespaces.WithNamespace(limited(t), "default")
 					cd, target := load(base, t, ref, repository)
 					client := newRegistry(t)
-					f, cancelled := faults[what], what == "is cancelled"
+					f, cancelled, budget := faults[what], what == "is cancelled", time.Duration(0)
+					switch {
+					case cancelled:
+						f = faults["hangs"]
+					case f.hangs:
+						budget = time.Second
+					}
 					signer := func() (context.Context, *keyless.Signer, string) {
 						ctx, cancel := context.WithCancel(base)
 						t.Cleanup(cancel)
-						f := f
-						if cancelled {
-							hang := faults["hangs"]
-							f = fault{family: hang.family, answer: func(w http.ResponseWriter, r *http.Request, n int64) bool {
+						address, _ := proxy(t, f.given(func() {
+							if cancelled {
 								cancel()
-								return hang.answer(w, r, n)
-							}}
-						}
-						address, _ := proxy(t, f, s.address())
+							}
+						}), s.address())
 						token := mint(t, url.Values{})
-						return ctx, newSigner(t, around(t, s, address, f.budget), keyless.StaticToken(token)), token
-					}
-					family := f.family
-					if cancelled {
-						family = verify.ErrInconclusive
+						return ctx, newSigner(t, around(t, s, address, budget), keyless.StaticToken(token)), token
 					}
 
 					ctx, broken, token := signer()
 					attached, err := client.Push(ctx, cd.Client, ref, target.Target, broken, nil, registry.WithForm(form))
-					wantFault(t, err, family, "", token)
+					wantFault(t, err, f.family, "", token)
 					if cancelled && !errors.Is(err, context.Canceled) {
 						t.Error(err)
 					}
@@ -137,7 +135,7 @@ func TestNothingIsAttached(t *testing.T) {
 					}
 					ctx, broken, token = signer()
 					attached, err = client.Sign(ctx, ref, broken, registry.WithForm(form))
-					wantFault(t, err, family, "", token)
+					wantFault(t, err, f.family, "", token)
 					if len(attached) != 0 {
 						t.Errorf("attached %v", attached)
 					}

@@ -58,19 +58,15 @@ func TestFaultsOfTheIssuer(t *testing.T) {
 		for what, f := range faults {
 			t.Run(place+" "+what, func(t *testing.T) {
 				t.Parallel()
-				f, count := at(end, f)
+				ctx, cancel := context.WithCancel(limited(t))
+				defer cancel()
+				f, count := at(end, f.given(cancel))
 				transport, _ := via(t, f, stack.Issuer)
 				client := issuer()
 				client.ClientSecret, client.Transport = stack.ClientSecret, transport
 				tokens := keyless.ClientCredentials(keyless.ClientCredentialsConfig{OIDCClient: client})
 				services := &counter{}
 				signer := newSigner(t, configure(t, stack.SigningConfigV1, services), tokens)
-				ctx := limited(t)
-				if f.budget != 0 { // The requests for a token have one of their own.
-					var cancel context.CancelFunc
-					ctx, cancel = context.WithTimeout(ctx, f.budget)
-					defer cancel()
-				}
 				signatures, err := signer.Sign(ctx, request(t.Name(), signing.Bundle))
 				if got := count.Load(); got != f.requests {
 					t.Errorf("%d requests, want %d", got, f.requests)
@@ -138,13 +134,9 @@ func TestFaultsOfGitHub(t *testing.T) {
 	for what, f := range faults {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			transport, requests := via(t, f, stack.ActionsRequestURL)
-			ctx := limited(t)
-			if f.budget != 0 {
-				var cancel context.CancelFunc
-				ctx, cancel = context.WithTimeout(ctx, f.budget)
-				defer cancel()
-			}
+			ctx, cancel := context.WithCancel(limited(t))
+			defer cancel()
+			transport, requests := via(t, f.given(cancel), stack.ActionsRequestURL)
 			token, err := keyless.GitHubActions(keyless.GitHubActionsConfig{Transport: transport}).Token(ctx, keyless.DefaultAudience)
 			if got := requests.Load(); got != f.requests {
 				t.Errorf("%d requests, want %d", got, f.requests)
@@ -169,11 +161,7 @@ func TestCancelWhileTheIssuerHangs(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(limited(t))
 	defer cancel()
-	hang := faults["hangs"]
-	transport, _ := via(t, fault{answer: func(w http.ResponseWriter, r *http.Request, n int64) bool {
-		cancel()
-		return hang.answer(w, r, n)
-	}}, stack.Issuer)
+	transport, _ := via(t, faults["hangs"].given(cancel), stack.Issuer)
 	client := issuer()
 	client.ClientSecret, client.Transport = stack.ClientSecret, transport
 	signer := newSigner(t, configure(t, stack.SigningConfigV1, nil), keyless.ClientCredentials(keyless.ClientCredentialsConfig{OIDCClient: client}))
@@ -196,18 +184,14 @@ func TestFaultsOfTheMirror(t *testing.T) {
 				// A mirror is not asked again at once, whatever it says.
 				f.answer = status(http.StatusServiceUnavailable)
 			}
-			transport, _ := via(t, f, stack.TUF)
+			ctx, cancel := context.WithCancel(limited(t))
+			defer cancel()
+			transport, _ := via(t, f.given(cancel), stack.TUF)
 			tuf, err := verify.NewTUF(verify.TUFConfig{
 				Mirror: stack.TUF, InitialRoot: read(t, stack.TUFRoot), CacheDir: t.TempDir(), Transport: transport,
 			})
 			if err != nil {
 				t.Fatal(err)
-			}
-			ctx := limited(t)
-			if f.budget != 0 {
-				var cancel context.CancelFunc
-				ctx, cancel = context.WithTimeout(ctx, f.budget)
-				defer cancel()
 			}
 			_, err = keyless.FetchSigningConfig(ctx, tuf)
 			wantFault(t, err, verify.ErrInconclusive, stack.TUF, "no token")

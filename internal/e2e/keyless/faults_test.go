@@ -65,7 +65,25 @@ type fault struct {
 	family error
 	// requests is how many there are.
 	requests int64
-	budget   time.Duration
+	// hangs is whether there is no more then, until the client gives up.
+	hangs bool
+}
+
+// given is f with cancel called when it hangs, so that however long it took until
+// then, there is no more to wait for.
+func (f fault) given(up func()) fault {
+	answer := f.answer
+	f.answer = func(w http.ResponseWriter, r *http.Request, n int64) bool {
+		if !answer(w, r, n) {
+			return false
+		}
+		if f.hangs {
+			up()
+			gone(r)
+		}
+		return true
+	}
+	return f
 }
 
 func status(code int) func(http.ResponseWriter, *http.Request, int64) bool {
@@ -106,43 +124,39 @@ const (
 )
 
 var faults = map[string]fault{
-	"hangs": {func(_ http.ResponseWriter, r *http.Request, _ int64) bool {
-		gone(r)
-		return true
-	}, verify.ErrInconclusive, 1, time.Second},
-	"stalls in the answer": {func(w http.ResponseWriter, r *http.Request, _ int64) bool {
+	"hangs": {func(http.ResponseWriter, *http.Request, int64) bool { return true }, verify.ErrInconclusive, 1, true},
+	"stalls in the answer": {func(w http.ResponseWriter, _ *http.Request, _ int64) bool {
 		w.WriteHeader(http.StatusOK)
 		_, _ = io.WriteString(w, "{")
 		_ = http.NewResponseController(w).Flush()
-		gone(r)
 		return true
-	}, verify.ErrInconclusive, 1, time.Second},
+	}, verify.ErrInconclusive, 1, true},
 	"is endless": {func(w http.ResponseWriter, _ *http.Request, _ int64) bool {
 		for {
 			if _, err := w.Write(bytes.Repeat([]byte(" "), 1<<16)); err != nil {
 				return true
 			}
 		}
-	}, verify.ErrInconclusive, 1, 0},
-	"is busy, once":             {busy(text("1"), 1), nil, 2, 0},
-	"is busy, until a date":     {busy(func() string { return time.Now().Add(time.Second).UTC().Format(http.TimeFormat) }, 1), nil, 2, 0},
-	"is busy beyond the budget": {busy(text("3600"), always), verify.ErrInconclusive, 1, 0},
+	}, verify.ErrInconclusive, 1, false},
+	"is busy, once":             {busy(text("1"), 1), nil, 2, false},
+	"is busy, until a date":     {busy(func() string { return time.Now().Add(time.Second).UTC().Format(http.TimeFormat) }, 1), nil, 2, false},
+	"is busy beyond the budget": {busy(text("3600"), always), verify.ErrInconclusive, 1, false},
 	"fails twice": {func(w http.ResponseWriter, r *http.Request, n int64) bool {
 		return n <= 2 && status(http.StatusServiceUnavailable)(w, r, n)
-	}, nil, 3, 0},
-	"fails":        {status(http.StatusInternalServerError), verify.ErrInconclusive, retried, 0},
-	"forbids":      {status(http.StatusForbidden), verify.ErrMisconfigured, 1, 0},
-	"is not there": {status(http.StatusNotFound), verify.ErrMisconfigured, 1, 0},
+	}, nil, 3, false},
+	"fails":        {status(http.StatusInternalServerError), verify.ErrInconclusive, retried, false},
+	"forbids":      {status(http.StatusForbidden), verify.ErrMisconfigured, 1, false},
+	"is not there": {status(http.StatusNotFound), verify.ErrMisconfigured, 1, false},
 	"redirects": {func(w http.ResponseWriter, r *http.Request, _ int64) bool {
 		http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusTemporaryRedirect)
 		return true
-	}, verify.ErrInconclusive, 1, 0},
-	"says HTML":          {says(http.StatusCreated, "<html>\x1b[2J</html>"), verify.ErrInconclusive, 1, 0},
-	"says nothing":       {says(http.StatusCreated, ""), verify.ErrInconclusive, 1, 0},
-	"says null":          {says(http.StatusCreated, "null"), verify.ErrInconclusive, 1, 0},
-	"says little":        {says(http.StatusCreated, "{}"), verify.ErrInconclusive, 1, 0},
-	"says half":          {says(http.StatusCreated, `{"logIndex":`), verify.ErrInconclusive, 1, 0},
-	"says what it isn't": {says(http.StatusCreated, `{"logIndex":[],"signedCertificateEmbeddedSct":7}`), verify.ErrInconclusive, 1, 0},
+	}, verify.ErrInconclusive, 1, false},
+	"says HTML":          {says(http.StatusCreated, "<html>\x1b[2J</html>"), verify.ErrInconclusive, 1, false},
+	"says nothing":       {says(http.StatusCreated, ""), verify.ErrInconclusive, 1, false},
+	"says null":          {says(http.StatusCreated, "null"), verify.ErrInconclusive, 1, false},
+	"says little":        {says(http.StatusCreated, "{}"), verify.ErrInconclusive, 1, false},
+	"says half":          {says(http.StatusCreated, `{"logIndex":`), verify.ErrInconclusive, 1, false},
+	"says what it isn't": {says(http.StatusCreated, `{"logIndex":[],"signedCertificateEmbeddedSct":7}`), verify.ErrInconclusive, 1, false},
 }
 
 // proxy is in front of a service.
@@ -181,10 +195,12 @@ func TestFaults(t *testing.T) {
 		for what, f := range faults {
 			t.Run(name+" "+what, func(t *testing.T) {
 				t.Parallel()
-				address, requests := proxy(t, f, s.address())
+				ctx, cancel := context.WithCancel(limited(t))
+				defer cancel()
+				address, requests := proxy(t, f.given(cancel), s.address())
 				token := mint(t, url.Values{"email": {"fault@example.com"}})
-				signer := newSigner(t, around(t, s, address, f.budget), keyless.StaticToken(token))
-				signatures, err := signer.Sign(limited(t), request(t.Name(), signing.Bundle))
+				signer := newSigner(t, around(t, s, address, 0), keyless.StaticToken(token))
+				signatures, err := signer.Sign(ctx, request(t.Name(), signing.Bundle))
 				if got := requests.Load(); got != f.requests {
 					t.Errorf("%d requests, want %d", got, f.requests)
 				}
@@ -240,16 +256,30 @@ func TestCancelWhileAServiceHangs(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithCancel(limited(t))
 			defer cancel()
-			f := faults["hangs"]
-			hang := f.answer
-			f.answer = func(w http.ResponseWriter, r *http.Request, n int64) bool {
-				cancel()
-				return hang(w, r, n)
-			}
-			address, _ := proxy(t, f, s.address())
+			address, _ := proxy(t, faults["hangs"].given(cancel), s.address())
 			signer := newSigner(t, around(t, s, address, 0), keyless.StaticToken(mint(t, url.Values{})))
 			if _, err := signer.Sign(ctx, request(t.Name(), signing.Bundle)); !errors.Is(err, context.Canceled) || !errors.Is(err, verify.ErrInconclusive) {
 				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestBudgetWhileAServiceHangs: the services that are asked before may use up the
+// budget on a machine that is busy.
+func TestBudgetWhileAServiceHangs(t *testing.T) {
+	t.Parallel()
+	for name, s := range faulty {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			address, requests := proxy(t, faults["hangs"].given(func() {}), s.address())
+			token := mint(t, url.Values{})
+			signer := newSigner(t, around(t, s, address, time.Second), keyless.StaticToken(token))
+			ctx := limited(t)
+			signatures, err := signer.Sign(ctx, request(t.Name(), signing.Bundle))
+			wantFault(t, err, verify.ErrInconclusive, "", token)
+			if ctx.Err() != nil || len(signatures) > 0 || requests.Load() > 1 {
+				t.Errorf("%v, %d signatures, %d requests: %v", ctx.Err(), len(signatures), requests.Load(), err)
 			}
 		})
 	}

@@ -6,12 +6,16 @@
 package registries
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/cosignkit/cosignkit/internal/traffic"
 	"github.com/cosignkit/cosignkit/registry"
@@ -50,6 +54,11 @@ func TestMirrorWithTheOriginDown(t *testing.T) {
 				t.Errorf("unsigned, with the origin there: %v", err)
 			}
 
+			blobs := len(image.Parts) - 1 + 2 // without the manifest, with two bundles
+			if form == signing.Legacy {
+				blobs-- // The payload of both signatures.
+			}
+			s.keeps("mirror", "team/app", blobs)
 			stopOrigin()
 			flows.Dir = t.TempDir()
 			if err := flows.Verify(t.Context(), image, image.Pusher); err != nil {
@@ -68,6 +77,28 @@ func TestMirrorWithTheOriginDown(t *testing.T) {
 				t.Errorf("unsigned, with the origin down: %v", err)
 			}
 		})
+	}
+}
+
+// keeps waits until a registry has so many blobs of a repository. docker-registry
+// stores what it pulls through beside its answer, and may still be at it afterwards.
+func (s *setting) keeps(server, repository string, blobs int) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
+	defer cancel()
+	links := filepath.Join(s.dir, server, "data/docker/registry/v2/repositories", repository, "_layers/sha256/*/link")
+	for kept := 0; kept < blobs; {
+		select {
+		case <-ctx.Done():
+			s.t.Fatalf("%s has %d blobs of %s, want %d", server, kept, repository, blobs)
+		case <-time.After(5 * time.Millisecond):
+		}
+		kept = 0
+		for _, link := range ok(filepath.Glob(links)) {
+			if info, err := os.Stat(link); err == nil && info.Size() > 0 { // which it writes last
+				kept++
+			}
+		}
 	}
 }
 

@@ -46,7 +46,7 @@ func (p *Provider) startDevice(w http.ResponseWriter, r *http.Request) {
 		authorization: authorization{scopes: strings.Fields(r.PostForm.Get("scope")), challenge: r.PostForm.Get("code_challenge")},
 		userCode:      rand.Text()[:4] + "-" + rand.Text()[:4],
 		state:         "authorization_pending",
-		expires:       time.Now().Add(deviceLife),
+		expires:       p.Now().Add(deviceLife),
 		interval:      deviceInterval,
 	}
 	switch {
@@ -86,9 +86,9 @@ func (p *Provider) approveDevice(w http.ResponseWriter, r *http.Request) {
 		case q.Get("deny") == "1":
 			d.state = "access_denied"
 		case q.Get("expire") == "1":
-			d.expires = time.Now()
+			d.expires = p.Now()
 		case q.Get("slow") == "1":
-			d.polled = time.Now().Add(time.Hour)
+			d.polled = p.Now().Add(time.Hour)
 		default:
 			d.user, d.state = cmp.Or(q.Get("login_hint"), DefaultUser), ""
 		}
@@ -106,7 +106,7 @@ func (p *Provider) deviceGrant(form url.Values) (claims, *oauthError) {
 	if !ok {
 		return nil, &oauthError{Code: "invalid_grant", Description: "device_code is unknown, or was used"}
 	}
-	now := time.Now()
+	now := p.Now()
 	early := now.Before(d.polled.Add(d.interval))
 	d.polled = now
 	switch {

@@ -78,18 +78,27 @@ func TestDeviceRefused(t *testing.T) {
 // longer by five seconds.
 func TestDeviceSlowDown(t *testing.T) {
 	t.Parallel()
-	_, _, config := serve(t)
+	p, _, config := serve(t)
+	now := time.Now()
+	p.Now = func() time.Time { return now }
 	device, err := config.DeviceAuth(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"authorization_pending", "slow_down"} {
+	for _, c := range []struct {
+		after time.Duration
+		want  string
+	}{
+		{0, "authorization_pending"},
+		{time.Second, "authorization_pending"},
+		{time.Second - 1, "slow_down"},
+		{6*time.Second - 1, "slow_down"},
+		{11 * time.Second, "authorization_pending"},
+	} {
+		now = now.Add(c.after)
 		_, err := poll(t, config, device.DeviceCode)
-		refused(t, err, http.StatusBadRequest, want)
+		refused(t, err, http.StatusBadRequest, c.want)
 	}
-	time.Sleep(time.Second)
-	_, err = poll(t, config, device.DeviceCode)
-	refused(t, err, http.StatusBadRequest, "slow_down")
 }
 
 func TestDeviceStartRefused(t *testing.T) {

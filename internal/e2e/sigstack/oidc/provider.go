@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"sync"
+	"time"
 )
 
 const (
@@ -37,6 +38,9 @@ type Provider struct {
 	// tokens with.
 	ActionsRequestURL, ActionsRequestToken string
 
+	// Now is the clock of device flows.
+	Now func() time.Time
+
 	key, forgedKey *signer
 	routes         http.ServeMux
 
@@ -53,6 +57,7 @@ func New(url string) (*Provider, error) {
 		ActionsURL:          url + actionsPath,
 		ActionsRequestURL:   url + actionsPath + "/token?api-version=" + actionsAPIVersion,
 		ActionsRequestToken: rand.Text(),
+		Now:                 time.Now,
 		codes:               map[string]authorization{},
 		devices:             map[string]*device{},
 	}

@@ -19,8 +19,6 @@ import (
 	"strconv"
 	"time"
 
-	mathrand "math/rand/v2"
-
 	posix "github.com/sigstore/rekor-tiles/v2/cmd/rekor-server/posix/app"
 	"github.com/sigstore/rekor-tiles/v2/pkg/note"
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
@@ -48,7 +46,7 @@ func startRekorV2(ctx context.Context, dir string) (*tlog, error) {
 	if err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(3)
+	ports, err := freePorts()
 	if err != nil {
 		return nil, err
 	}
@@ -109,22 +107,31 @@ func wait(ctx context.Context, url string) error {
 	}
 }
 
-// freePorts returns ports that were free a moment ago, and that the system is
-// unlikely to give to another process in the meantime: they are below those
-// that it picks from where a program does not care.
-func freePorts(n int) ([]string, error) {
-	ports := make([]string, 0, n)
-	for range 1000 {
-		port := strconv.Itoa(20000 + mathrand.IntN(12000))
-		listener, err := net.Listen("tcp", net.JoinHostPort(loopback, port))
-		if err != nil {
-			continue
-		}
-		// Closed on return, so that no port is there twice.
-		defer listener.Close()
-		if ports = append(ports, port); len(ports) == n {
+// freePorts returns three ports that were free a moment ago, and that the system is
+// unlikely to give to another process in the meantime: they are below those that it
+// picks from where a program does not care, and other stacks, whose processes have
+// other numbers, begin with other ones.
+func freePorts() ([]string, error) {
+	const first, sets, step = 20000, 4000, 997 // by which each set is tried once
+	for try := range sets {
+		ports, err := listenable(first + 3*((os.Getpid()+step*try)%sets))
+		if err == nil {
 			return ports, nil
 		}
 	}
 	return nil, errors.New("no free port")
+}
+
+// listenable returns the three ports from first on, if they are free.
+func listenable(first int) ([]string, error) {
+	ports := make([]string, 3)
+	for i := range ports {
+		ports[i] = strconv.Itoa(first + i)
+		listener, err := net.Listen("tcp", net.JoinHostPort(loopback, ports[i]))
+		if err != nil {
+			return nil, err
+		}
+		_ = listener.Close()
+	}
+	return ports, nil
 }
