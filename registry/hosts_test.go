@@ -582,11 +582,13 @@ func TestCloseIdleConnections(t *testing.T) {
 	for range 2 { // the client stays usable
 		_, err := c.Verify(t.Context(), strings.TrimPrefix(server.URL, "http://")+"/app:v1", verifierOf(t, newKey(t)))
 		wantFamily(t, err, verify.ErrInconclusive)
-		_ = returns(t, func() error {
+		err = returns(t, func() error {
 			c.CloseIdleConnections()
-			server.WaitClosed()
-			return nil
+			return server.WaitClosed()
 		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -5,6 +5,6 @@
 // images. [Flows] pushes, verifies, pulls and signs an image through one
 // configuration of registries; a [Log] in front of each server keeps what it was
 // asked, by whom, and [Log.Check] compares the two kinds. Who counts requests can
-// wait for a [Server]. The package is for tests; beside internal/golden it is the
+// wait for [Connections]. The package is for tests; beside internal/golden it is the
 // one package of internal that knows the library.
 package traffic

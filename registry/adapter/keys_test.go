@@ -198,13 +198,16 @@ func TestEnsureOfACommandClosesItsConnections(t *testing.T) {
 	if err != nil || verified.Target == nil {
 		t.Fatal(err)
 	}
-	closed := make(chan struct{})
-	go func() { server.WaitClosed(); close(closed) }()
+	closed := make(chan error, 1)
+	go func() { closed <- server.WaitClosed() }()
 	select {
-	case <-closed:
+	case err = <-closed:
 	case <-time.After(15 * time.Second): // half of what one is kept for
 		t.Error("a connection is kept")
-		<-closed
+		err = <-closed
+	}
+	if err != nil {
+		t.Error(err)
 	}
 }
 

@@ -144,7 +144,7 @@ func TestImageVerifier(t *testing.T) {
 	})
 	t.Run("signed", func(t *testing.T) { g.allowed(t, g.ref, g.good) })
 	t.Run("registry is down", func(t *testing.T) {
-		g.registry.close()
+		g.registry.server.Close()
 		// Kubernetes has the image and does not ask; what is new it does not get.
 		g.blocked(t, "connection refused", g.evilRef)
 	})
@@ -195,7 +195,7 @@ func TestImageVerifierUnderLoad(t *testing.T) {
 	t.Run("registry fails for signatures", refused("could not be checked"))
 	g.registry.intercept(nil)
 	g.allowed(t, g.ref, g.good)
-	g.registry.close()
+	g.registry.server.Close()
 	t.Run("registry down", refused("connection refused"))
 
 	for _, way := range ways {

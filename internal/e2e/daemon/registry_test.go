@@ -9,7 +9,6 @@ import (
 	"bytes"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -18,14 +17,15 @@ import (
 
 	ggcr "github.com/google/go-containerregistry/pkg/registry"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/cosignkit/cosignkit/internal/traffic"
 )
 
 // testRegistry is a registry on loopback that remembers what it was asked.
 type testRegistry struct {
 	address string
 	handler http.Handler
-	close   func()
-	conns   connections
+	server  *traffic.Server
 
 	mu       sync.Mutex
 	requests []string // method and path
@@ -36,7 +36,7 @@ func newRegistry(t *testing.T, opts ...ggcr.Option) *testRegistry {
 	t.Helper()
 	opts = append([]ggcr.Option{ggcr.Logger(log.New(io.Discard, "", 0)), ggcr.WithReferrersSupport(true)}, opts...)
 	r := &testRegistry{handler: ggcr.New(opts...)}
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+	r.server = traffic.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		r.mu.Lock()
 		r.requests = append(r.requests, request.Method+" "+request.URL.Path)
 		before := r.before
@@ -58,25 +58,17 @@ func newRegistry(t *testing.T, opts ...ggcr.Option) *testRegistry {
 		request.Body = io.NopCloser(bytes.NewReader(body))
 		r.handler.ServeHTTP(w, request)
 	}))
-	server.Config.ConnState = func(conn net.Conn, state http.ConnState) {
-		switch state {
-		case http.StateNew:
-			r.conns.begin(conn)
-		case http.StateClosed:
-			r.conns.end(conn)
-		}
-	}
-	server.Start()
-	t.Cleanup(server.Close)
-	r.close = server.Close
-	r.address = server.Listener.Addr().String()
+	t.Cleanup(r.server.Close)
+	r.address = r.server.Listener.Addr().String()
 	return r
 }
 
 // hangUp closes all connections, and waits for what was asked over them.
 func (r *testRegistry) hangUp(t *testing.T) {
 	t.Helper()
-	r.conns.hangUp(t, "tcp", r.address)
+	if err := r.server.HangUp(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // intercept has f called before each request from now on.

@@ -89,7 +89,7 @@ func TestRunsWithoutARegistry(t *testing.T) {
 			s := newScene(t, form)
 			s.forget(s.ref)
 			s.must(append(with("pull", verified(pull...)), s.ref)...)
-			s.registry.close()
+			s.registry.server.Close()
 			for _, when := range []string{"missing", "never"} {
 				n := s.on(t)
 				n.prints("good", "run", verified("--pull="+when), s.ref)

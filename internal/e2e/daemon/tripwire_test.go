@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"sync"
 	"testing"
+
+	"github.com/cosignkit/cosignkit/internal/traffic"
 )
 
 // tripwire is in front of a server, and passes connections on. What it reads at
@@ -18,7 +20,7 @@ import (
 type tripwire struct {
 	network, server string
 	listener        net.Listener
-	conns           connections
+	connections     traffic.Connections
 
 	mu     sync.Mutex
 	steps  int
@@ -41,7 +43,7 @@ func newTripwire(t *testing.T, network, address, server string) *tripwire {
 			if err != nil {
 				return
 			}
-			w.conns.begin(client)
+			w.connections.Begin(client)
 			go w.connect(client)
 		}
 	}()
@@ -51,7 +53,7 @@ func newTripwire(t *testing.T, network, address, server string) *tripwire {
 func (w *tripwire) address() string { return w.listener.Addr().String() }
 
 func (w *tripwire) connect(client net.Conn) {
-	defer w.conns.end(client)
+	defer w.connections.End(client)
 	defer func() { _ = client.Close() }()
 	server, err := net.Dial(w.network, w.server)
 	if err != nil {
@@ -106,7 +108,9 @@ func (w *tripwire) kill(t *testing.T, victim *exec.Cmd, at int) (steps int, err 
 		return 0, err
 	}
 	err = victim.Wait()
-	w.conns.hangUp(t, w.network, w.address())
+	if err := w.connections.HangUp(w.network, w.address()); err != nil {
+		t.Fatal(err)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.at = 0
