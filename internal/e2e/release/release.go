@@ -12,6 +12,7 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
+	"sync"
 )
 
 // CacheDir is where programs are kept: what COSIGNKIT_CACHE names, or a
@@ -37,9 +38,15 @@ type Command struct {
 // String returns the name of the program with its version.
 func (c Command) String() string { return path.Base(c.Package) + "-" + c.Version }
 
+// building is held by who builds. A build uses all processors; who waits for one
+// may then find the same program built.
+var building sync.Mutex
+
 // Build returns the path of the program in cache, and builds it if it is not
 // there yet.
 func (c Command) Build(ctx context.Context, cache string) (string, error) {
+	building.Lock()
+	defer building.Unlock()
 	dir := filepath.Join(cache, "tools", c.String())
 	name := path.Base(c.Package)
 	if runtime.GOOS == "windows" {
