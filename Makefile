@@ -94,7 +94,7 @@ interop: docker-registry ## keys and signatures with cosign v2 and v3, built her
 	cd internal/e2e/interop && $(GO) test -count=1 -timeout 30m -parallel 4
 
 .PHONY: e2e
-e2e: e2e-deps ## programs, containerd's daemons (as root), services with faults (25 min, 4 min)
+e2e: e2e-deps ## programs, containerd's daemons (as root), services with faults (14 min, 4 min)
 	$(GO) test -count=1 -v -timeout 15m ./examples/...
 	$(GO) test -count=1 -v -timeout 15m -run '^TestConcurrentSigners$$' ./registry -rounds '$(ROUNDS)'
 	cd internal/e2e && $(GO) test -count=1 -v -timeout 15m ./daemon -kills '$(KILLS)'
