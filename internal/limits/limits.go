@@ -100,6 +100,31 @@ const (
 	// this size takes a millisecond at most, whatever its exponent.
 	RSABits = 8192
 
+	// Certificate bounds one certificate in bytes. They are under 4 KiB, and those
+	// that name hundreds of hosts under 32 KiB.
+	Certificate = 64 << 10
+
+	// DERDepth bounds how deep elements of ASN.1 contain each other. A timestamp
+	// with its certificates has about 15 levels.
+	DERDepth = 32
+
+	// DERElements bounds the elements of one structure in ASN.1. A certificate has
+	// about 120, and a timestamp with a chain of three about 500.
+	DERElements = 1 << 14
+
+	// JSONDepth bounds how deep objects and arrays of JSON contain each other. A
+	// bundle has 6 levels, and bills of materials in attestations some dozens.
+	JSONDepth = 128
+
+	// JSONNumber bounds a number of JSON in bytes. The exact decimal form of a
+	// 64-bit integer has 20, and the shortest exact one of a float 24.
+	JSONNumber = 64
+
+	// JSONValues bounds the values in one text of JSON, which take some hundred
+	// bytes of memory each, and as little as two of the text. The bill of materials
+	// of a large image has about 100,000.
+	JSONValues = 1 << 17
+
 	// TrustedRoot bounds a trusted root, a signing config, and a file of
 	// certificates or keys. Sigstore's own root is under 16 KiB.
 	TrustedRoot = 1 << 20
