@@ -1,6 +1,7 @@
-# Coverage of each package, from the profile that `go test -coverprofile` writes. A
+# Coverage of each package that users link, from the profiles that
+# `go test -coverprofile` writes. A
 # block that several tests run stands there several times, and counts once.
-/^mode:/ { next }
+/^mode:|\/(internal|examples)\// { next }
 {
 	block = $1
 	package = block

@@ -25,7 +25,7 @@ var (
 )
 
 // TestDocumentsCode: each Go block of a document is a whole file, and compiles
-// in this module.
+// in the module of the examples, which has all that users import.
 func TestDocumentsCode(t *testing.T) {
 	t.Parallel()
 	blocks := 0
@@ -38,7 +38,7 @@ func TestDocumentsCode(t *testing.T) {
 				if err := os.WriteFile(source, []byte(block[1]), 0o600); err != nil {
 					t.Fatal(err)
 				}
-				goCommand(t, runtime.GOOS+"/"+runtime.GOARCH, "build", "-o", os.DevNull, source)
+				goCommand(t, path.Join(root, "examples"), runtime.GOOS+"/"+runtime.GOARCH, "build", "-o", os.DevNull, source)
 			})
 		}
 	}

@@ -18,8 +18,18 @@ const (
 	root = "../.."
 )
 
-// libraryDirs hold what users import.
-var libraryDirs = []string{"signing", "verify", "keyless", "registry", "compose"}
+// libraryDirs hold what users import. Package compose is a module of its own.
+var libraryDirs = []string{"signing", "verify", "keyless", "registry", composeDir}
+
+const composeDir = "compose"
+
+// moduleDir returns the directory of the module that has the package of that path.
+func moduleDir(importPath string) string {
+	if importPath == module+"/"+composeDir {
+		return path.Join(root, composeDir)
+	}
+	return root
+}
 
 // treeFiles returns the files of the repository whose names end in suffix, as
 // slash-separated paths from the top, those of nested modules included.

@@ -10,6 +10,8 @@ require (
 	github.com/containerd/errdefs v1.0.0
 	github.com/containerd/platforms v1.0.0-rc.5
 	github.com/cosignkit/cosignkit v0.0.0
+	github.com/cosignkit/cosignkit/compose v0.0.0
+	github.com/cosignkit/cosignkit/examples v0.0.0
 	github.com/google/go-containerregistry v0.22.1
 	github.com/opencontainers/go-digest v1.0.0
 	github.com/opencontainers/image-spec v1.1.1
@@ -146,4 +148,8 @@ require (
 	k8s.io/klog/v2 v2.140.0 // indirect
 )
 
-replace github.com/cosignkit/cosignkit => ../..
+replace (
+	github.com/cosignkit/cosignkit => ../..
+	github.com/cosignkit/cosignkit/compose => ../../compose
+	github.com/cosignkit/cosignkit/examples => ../../examples
+)

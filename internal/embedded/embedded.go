@@ -40,7 +40,8 @@ var ErrInUse = errors.New("another process is using it")
 // Client is a containerd client over in-process services.
 type Client struct {
 	*containerd.Client
-	db          *metadata.DB
+	metadata    *metadata.DB
+	file        *bolt.DB
 	snapshotter snapshots.Snapshotter
 }
 
@@ -99,16 +100,15 @@ func open(root string) (_ *Client, err error) {
 	if err != nil {
 		return nil, errors.Join(err, snapshotter.Close())
 	}
-	return &Client{Client: client, db: m, snapshotter: snapshotter}, nil
+	return &Client{Client: client, metadata: m, file: db, snapshotter: snapshotter}, nil
 }
 
 func openDatabase(path string) (*bolt.DB, error) {
 	options := *bolt.DefaultOptions
 	options.Timeout = lockTimeout
 	// As containerd's daemon opens it: a free list that is not written cannot
-	// be found damaged, and nobody reads the statistics.
+	// be found damaged.
 	options.NoFreelistSync = true
-	options.NoStatistics = true
 	db, err := bolt.Open(path, 0o600, &options)
 	if errors.Is(err, errbolt.ErrTimeout) {
 		return nil, ErrInUse
@@ -135,11 +135,11 @@ func openContent(root string) (content.Store, error) {
 
 // Collect removes what nothing refers to, as a daemon does by itself.
 func (c *Client) Collect(ctx context.Context) error {
-	_, err := c.db.GarbageCollect(ctx)
+	_, err := c.metadata.GarbageCollect(ctx)
 	return err
 }
 
 // Close releases the directory. Operations that are under way must have ended.
 func (c *Client) Close() error {
-	return errors.Join(c.Client.Close(), c.snapshotter.Close(), c.db.Close())
+	return errors.Join(c.Client.Close(), c.snapshotter.Close(), c.file.Close())
 }

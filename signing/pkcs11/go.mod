@@ -2,7 +2,7 @@
 // and does not require what loads C libraries.
 module github.com/cosignkit/cosignkit/signing/pkcs11
 
-go 1.26.6
+go 1.26.0
 
 replace github.com/cosignkit/cosignkit => ../..
 
