@@ -210,7 +210,11 @@ func (t guardedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	t.server.note(req, resp)
-	if err := checkLocation(resp.Header.Get("Location")); err != nil {
+	err = checkHeader(resp.Header)
+	if err == nil {
+		err = checkLocation(resp.Header.Get("Location"))
+	}
+	if err != nil {
 		_ = resp.Body.Close()
 		return nil, err
 	}

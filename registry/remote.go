@@ -36,9 +36,14 @@ import (
 // its options. Images can be of any size when they are pulled; what is pushed
 // is held in memory blob by blob, which suits signatures and small images. Of a
 // list of referrers in several pages that package reads the first.
+//
+// Without remote.WithTransport, an answer has a header of at most 64 KiB. A transport
+// of the caller's should have a limit as low, such as MaxResponseHeaderBytes of
+// [http.Transport]: the package parses a long challenge of a registry slowly.
 func RemoteResolver(nameOpts []name.Option, opts ...remote.Option) remotes.Resolver {
+	bounded := []remote.Option{remote.WithTransport(headerTransport{remote.DefaultTransport})}
 	// The package appends to the options that it is given.
-	return remoteResolver{slices.Clip(slices.Clone(nameOpts)), slices.Clip(slices.Clone(opts))}
+	return remoteResolver{slices.Clip(slices.Clone(nameOpts)), slices.Clip(append(bounded, opts...))}
 }
 
 type remoteResolver struct {

@@ -17,6 +17,11 @@ const (
 	// 4096 key, is under 6 KiB.
 	KeyFile = 64 << 10
 
+	// PrivateKey bounds a private key in DER. One of RSA 4096 is under 2.5 KiB. To
+	// open an RSA key takes the square of its size, and seconds for one that fills a
+	// key file.
+	PrivateKey = 4 << 10
+
 	// Manifest bounds manifests, indexes and lists of referrers. It is the
 	// size that containerd's resolver accepts, and registries commonly refuse
 	// larger ones on push.
@@ -28,6 +33,14 @@ const (
 
 	// Error bounds the text of an error that a registry is asked to explain.
 	Error = 64 << 10
+
+	// Header bounds the header of an answer of a registry. The largest that are seen,
+	// with the cookies and policies of a proxy, are a tenth of it.
+	Header = 64 << 10
+
+	// Challenge bounds the part of it that says how to authenticate, which is a few
+	// hundred bytes. Its parsers take the square of its length.
+	Challenge = 4 << 10
 
 	// Reason bounds what an image verifier tells containerd, which shows it in a
 	// message of its own, and the kubelet in an event of 1 KiB.
@@ -136,6 +149,10 @@ const (
 	// 253, a tag 128, and a digest of SHA-512 136.
 	Reference = 1 << 10
 
+	// YAMLDirectives bounds the directives of a file in YAML. Files have one at most,
+	// with the version. Parsers take the square of their number.
+	YAMLDirectives = 16
+
 	// Problems bounds those of a policy file or a Compose project that an error
 	// tells of.
 	Problems = 100
@@ -208,6 +225,10 @@ const (
 	// LogEntries bounds the entries that a look-up in a log finds for one
 	// signature, of which there should be one.
 	LogEntries = 32
+
+	// IssuerKeys bounds the public keys of an OpenID Connect issuer, each of which
+	// may be tried with a token. They have two or three, and large ones ten.
+	IssuerKeys = 64
 
 	// Identities bounds the identities of one policy.
 	Identities = 128
