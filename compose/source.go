@@ -16,6 +16,7 @@ import (
 	"github.com/cosignkit/cosignkit/internal/fault"
 	"github.com/cosignkit/cosignkit/internal/files"
 	"github.com/cosignkit/cosignkit/internal/limits"
+	"github.com/cosignkit/cosignkit/internal/strictyaml"
 )
 
 // sources finds fields in the files of a project, for messages and for what an
@@ -195,7 +196,7 @@ func (s *sources) read(file string) []*yaml.Node {
 	}
 	s.parsed[file] = nil
 	content, err := files.Read(file, limits.ComposeFile, "Compose file")
-	if err != nil {
+	if err != nil || strictyaml.Check(content) != nil {
 		return nil
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(content))

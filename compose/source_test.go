@@ -16,6 +16,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 
 	"github.com/cosignkit/cosignkit/compose"
+	"github.com/cosignkit/cosignkit/internal/limits"
 )
 
 // wrong is a project in memory with one problem, whose files can be anything.
@@ -105,6 +106,25 @@ func TestFilesThatAreMadeToBeSearchedForEver(t *testing.T) {
 				t.Fatal("no end")
 			}
 		})
+	}
+}
+
+// TestFilesWithManyDirectivesAreNotSearched: to read them takes the square of their
+// number.
+func TestFilesWithManyDirectivesAreNotSearched(t *testing.T) {
+	t.Parallel()
+	for n, line := range map[int]int{limits.YAMLDirectives: limits.YAMLDirectives + 4, limits.YAMLDirectives + 1: 0} {
+		s := newScene(t)
+		dir := t.TempDir()
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, "%%TAG !t%d! x\n", i)
+		}
+		file := writeFile(dir, "compose.yaml", b.String()+"---\nservices:\n  web:\n    x-nerdctl-verify: true\n")
+		_, err := compose.NewPlan(wrong(dir, file), compose.Config{Adapter: s.adapter()})
+		if problems := compose.Problems(err); len(problems) != 1 || problems[0].Line != line {
+			t.Errorf("%d directives: got %v, want line %d", n, problems, line)
+		}
 	}
 }
 

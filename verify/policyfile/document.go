@@ -19,6 +19,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/internal/strictyaml"
 )
 
 // document is a file that is being read. Whatever is wrong goes into problems, and
@@ -39,6 +40,10 @@ func (d *document) problem(line int, field, format string, args ...any) {
 // parse returns the value that b holds, or nil. What YAML has beside values, and
 // could have two readers of a file understand different things, is refused.
 func (d *document) parse(b []byte) *yaml.Node {
+	if err := strictyaml.Check(b); err != nil {
+		d.problem(1, "", "%v", err)
+		return nil
+	}
 	if json.Valid(b) {
 		b = plainJSON(b)
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cosignkit/cosignkit/internal/limits"
 	"github.com/cosignkit/cosignkit/verify"
 	"github.com/cosignkit/cosignkit/verify/policyfile"
 )
@@ -195,6 +196,7 @@ func TestHostileFiles(t *testing.T) {
 		"many anchors":        strings.Repeat("&a ", n),
 		"many fields":         strings.Repeat("a: 1\n", n),
 		"many rules":          "version: 1\nrules:\n" + strings.Repeat("- {scope: a}\n", n/16),
+		"many directives":     strings.Repeat("%TAG !a! b\n", n),
 		"much text":           strings.Repeat("word ", n),
 		"other encodings":     "\xff\xfe[\x00",
 		"control characters":  "version: \x1b[2J\n",
@@ -208,6 +210,20 @@ func TestHostileFiles(t *testing.T) {
 				t.Errorf("error of %d bytes: %.256q", len(text), text)
 			}
 		})
+	}
+}
+
+func TestDirectivesAreBounded(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int]bool{limits.YAMLDirectives: false, limits.YAMLDirectives + 1: true} {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, "%%TAG !t%d! x\n", i)
+		}
+		_, err := policyfile.Parse([]byte(b.String()+"---\nversion: 1\ndefault: reject\nrules: [{scope: a.example, reject: true}]\n"), "", policyfile.Config{})
+		if got := err != nil && strings.Contains(err.Error(), "number of directives"); got != want || err != nil && !want {
+			t.Errorf("%d directives: error is %v", n, err)
+		}
 	}
 }
 
