@@ -112,6 +112,11 @@ func parseUnencrypted(b []byte) (crypto.Signer, error) {
 	} else if !errors.Is(err, ErrUnencryptedKey) {
 		return nil, err
 	}
+	if block, _ := pem.Decode(b); block != nil {
+		if err := checkDER(block.Bytes); err != nil {
+			return nil, err
+		}
+	}
 	private, err := cryptoutils.UnmarshalPEMToPrivateKey(b, nil)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMalformedKey, err)

@@ -16,10 +16,12 @@ import (
 	"github.com/secure-systems-lab/go-securesystemslib/encrypted"
 	"github.com/sigstore/cosign/v2/pkg/cosign"
 
+	"github.com/cosignkit/cosignkit/internal/der"
 	"github.com/cosignkit/cosignkit/internal/fault"
 	"github.com/cosignkit/cosignkit/internal/keypair"
 	"github.com/cosignkit/cosignkit/internal/keys"
 	"github.com/cosignkit/cosignkit/internal/limits"
+	"github.com/cosignkit/cosignkit/internal/strictjson"
 )
 
 // Causes of a key that cannot be opened. All are misconfigured; match them with
@@ -90,6 +92,11 @@ func parsePrivateKey(ctx context.Context, name string, b []byte, passphrase Pass
 	if err != nil {
 		return nil, misconfigured(op, name, err)
 	}
+	// Before anybody is asked. The parameters of scrypt, which could ask for any time
+	// and memory, are checked where the key is decrypted: three sets are allowed.
+	if err := strictjson.CheckFolded(block); err != nil {
+		return nil, misconfigured(op, name, fmt.Errorf("%w: %w", ErrMalformedKey, err))
+	}
 	if passphrase == nil {
 		return nil, misconfigured(op, name, ErrNoPassphrase)
 	}
@@ -100,11 +107,12 @@ func parsePrivateKey(ctx context.Context, name string, b []byte, passphrase Pass
 	if err != nil {
 		return nil, fault.New(ErrMisconfigured, op, name, "passphrase", err)
 	}
-	der, err := encrypted.Decrypt(block, pass)
+	// Its parameters for scrypt, of which there are three, are checked there.
+	plain, err := encrypted.Decrypt(block, pass)
 	if err != nil {
 		return nil, misconfigured(op, name, decryptError(err))
 	}
-	key, err := parsePKCS8(der)
+	key, err := parsePKCS8(plain)
 	if err != nil {
 		return nil, misconfigured(op, name, err)
 	}
@@ -143,8 +151,22 @@ func decryptError(err error) error {
 	return fmt.Errorf("%w: %w", ErrMalformedKey, err)
 }
 
-func parsePKCS8(der []byte) (crypto.Signer, error) {
-	parsed, err := x509.ParsePKCS8PrivateKey(der)
+// checkDER checks a private key before it is parsed.
+func checkDER(b []byte) error {
+	if len(b) > limits.PrivateKey {
+		return limits.Exceeded("private key in bytes", limits.PrivateKey)
+	}
+	if err := der.Check(b); err != nil {
+		return fmt.Errorf("%w: %w", ErrMalformedKey, err)
+	}
+	return nil
+}
+
+func parsePKCS8(b []byte) (crypto.Signer, error) {
+	if err := checkDER(b); err != nil {
+		return nil, err
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(b)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMalformedKey, err)
 	}

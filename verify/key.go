@@ -22,6 +22,7 @@ import (
 	"github.com/sigstore/sigstore/pkg/signature"
 	"github.com/sigstore/sigstore/pkg/signature/options"
 
+	"github.com/cosignkit/cosignkit/internal/der"
 	"github.com/cosignkit/cosignkit/internal/fault"
 	"github.com/cosignkit/cosignkit/internal/keys"
 	"github.com/cosignkit/cosignkit/internal/limits"
@@ -58,7 +59,7 @@ func decodePublicKey(b []byte) (crypto.PublicKey, error) {
 	if len(b) > limits.KeyFile {
 		return nil, limits.Exceeded("key in bytes", limits.KeyFile)
 	}
-	der := b
+	content := b
 	if n := bytes.Count(b, []byte("-----BEGIN")); n > 1 {
 		// Silently taking one would leave the others out of the policy.
 		return nil, errors.New("more than one PEM block; give each key on its own")
@@ -68,15 +69,22 @@ func decodePublicKey(b []byte) (crypto.PublicKey, error) {
 		case strings.HasSuffix(block.Type, "PRIVATE KEY"):
 			return nil, errors.New("this is a private key, want a public key")
 		case block.Type == "RSA PUBLIC KEY":
+			if err := der.Check(block.Bytes); err != nil {
+				return nil, err
+			}
 			return x509.ParsePKCS1PublicKey(block.Bytes)
 		case block.Type != "PUBLIC KEY":
 			return nil, fmt.Errorf("this is a PEM block of type %q, want a public key", block.Type)
 		}
-		der = block.Bytes
+		content = block.Bytes
 	} else if bytes.Contains(b, []byte("-----BEGIN")) {
 		return nil, errors.New("damaged PEM block")
 	}
-	key, err := x509.ParsePKIXPublicKey(der)
+	var key crypto.PublicKey
+	err := der.Check(content)
+	if err == nil {
+		key, err = x509.ParsePKIXPublicKey(content)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("not a public key in PEM or DER: %w", err)
 	}
@@ -95,7 +103,7 @@ func newPolicyKey(public crypto.PublicKey) (policyKey, error) {
 	if err := keys.Check(public); err != nil {
 		return policyKey{}, err
 	}
-	der, err := x509.MarshalPKIXPublicKey(public)
+	content, err := x509.MarshalPKIXPublicKey(public)
 	if err != nil {
 		return policyKey{}, err
 	}
@@ -103,7 +111,7 @@ func newPolicyKey(public crypto.PublicKey) (policyKey, error) {
 	if err != nil {
 		return policyKey{}, err
 	}
-	return policyKey{public: public, id: keyID(der), verifiers: verifiers}, nil
+	return policyKey{public: public, id: keyID(content), verifiers: verifiers}, nil
 }
 
 func keyID(der []byte) string {

@@ -7,10 +7,10 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
-	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -19,10 +19,12 @@ import (
 
 	"github.com/sigstore/sigstore-go/pkg/root"
 
+	"github.com/cosignkit/cosignkit/internal/der"
 	"github.com/cosignkit/cosignkit/internal/fault"
 	"github.com/cosignkit/cosignkit/internal/files"
 	"github.com/cosignkit/cosignkit/internal/keys"
 	"github.com/cosignkit/cosignkit/internal/limits"
+	"github.com/cosignkit/cosignkit/internal/strictjson"
 )
 
 // TrustedRoots gives the trusted root to verify with. A [*TrustedRoot] gives
@@ -87,8 +89,8 @@ func newTrustedRoot(b []byte) (_ *TrustedRoot, err error) {
 	}
 	// The path may be one of a project, to a file that is none of its business: the
 	// parser's error repeats what it does not understand.
-	if text := bytes.TrimSpace(b); !json.Valid(text) || text[0] != '{' {
-		return nil, errors.New("it is no object in JSON")
+	if text := bytes.TrimSpace(b); !bytes.HasPrefix(text, []byte("{")) || strictjson.Check(text) != nil {
+		return nil, errors.New("it is not an object in JSON, or names a field twice")
 	}
 	material, err := root.NewTrustedRootFromJSON(b)
 	if err != nil {
@@ -172,6 +174,9 @@ func pemBlocks(b []byte, what string) ([][]byte, error) {
 		if block, rest = pem.Decode(rest); block == nil {
 			return nil, fmt.Errorf("not a %s in PEM", what)
 		}
+		if err := der.Check(block.Bytes); err != nil {
+			return nil, fmt.Errorf("not a %s in PEM: %w", what, err)
+		}
 		all = append(all, block.Bytes)
 	}
 	if len(all) != bytes.Count(b, []byte("-----BEGIN ")) {
@@ -192,6 +197,10 @@ func certificates(b []byte) ([]*x509.Certificate, error) {
 	for i, block := range blocks {
 		if all[i], err = x509.ParseCertificate(block); err != nil {
 			return nil, err
+		}
+		// Before a signature of its own is verified with it.
+		if key, ok := all[i].PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() > limits.RSABits {
+			return nil, limits.Exceeded("RSA key in bits", limits.RSABits)
 		}
 	}
 	return all, nil

@@ -328,7 +328,7 @@ func TestLoadTrustedRoot(t *testing.T) {
 		filepath.Join(dir, "none"):  "no such file",
 		filepath.Join(dir, "empty"): "is empty",
 		filepath.Join(dir, "huge"):  "limit exceeded",
-		filepath.Join(dir, "junk"):  "no object in JSON",
+		filepath.Join(dir, "junk"):  "not an object in JSON",
 		os.DevNull:                  "is not a regular file",
 	} {
 		trusted, err := verify.LoadTrustedRoot(path)
