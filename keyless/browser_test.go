@@ -165,7 +165,7 @@ func TestBrowserMaliciousIssuer(t *testing.T) {
 		"signed by another": {func(i *issuer) {
 			i.sign = func(t *testing.T, claims map[string]any) string { return signWith(t, newRSAKey(), claims) }
 		}, verify.ErrInconclusive, "no key of the issuer"},
-		"no JWT":            {reply("id_token", "x"), verify.ErrInconclusive, "malformed"},
+		"no JWT":            {reply("id_token", "x"), verify.ErrInconclusive, "not a JWT"},
 		"huge token":        {reply("id_token", strings.Repeat("x", 1<<17)), verify.ErrInconclusive, "limit exceeded"},
 		"no ID token":       {reply("id_token", nil), verify.ErrInconclusive, "no id_token"},
 		"error with 200":    {reply("error", "server_error"), verify.ErrInconclusive, "server_error"},
@@ -175,6 +175,10 @@ func TestBrowserMaliciousIssuer(t *testing.T) {
 		"endless reply":     {func(i *issuer) { i.before = endless("/token") }, verify.ErrInconclusive, "limit exceeded"},
 		"redirects":         {redirectTo("/token", "https://other.example/token"), verify.ErrInconclusive, "redirects"},
 		"endless keys":      {func(i *issuer) { i.before = endless("/keys") }, verify.ErrInconclusive, "limit exceeded"},
+		"huge keys":         {answer("/keys", http.StatusOK, hugeKeys()), verify.ErrInconclusive, "limit exceeded: RSA key in bits"},
+		"many keys":         {answer("/keys", http.StatusOK, `{"keys":[{}`+strings.Repeat(",{}", 64)+`]}`), verify.ErrInconclusive, "limit exceeded: number of keys"},
+		"keys twice":        {answer("/keys", http.StatusOK, `{"keys":[],"keys":[]}`), verify.ErrInconclusive, "not the JSON"},
+		"key in the token":  {func(i *issuer) { i.sign = compact(`{"alg":"RS256","jwk":{}}`, "x") }, verify.ErrInconclusive, `"jwk" in its header`},
 		"no keys":           {answer("/keys", http.StatusOK, `{}`), verify.ErrInconclusive, "no key of the issuer"},
 		"keys are missing":  {answer("/keys", http.StatusNotFound, `{}`), verify.ErrInconclusive, "status 404"},
 		"no jwks_uri":       {metadata("jwks_uri", nil), verify.ErrMisconfigured, "no jwks_uri"},
@@ -193,6 +197,11 @@ func TestBrowserMaliciousIssuer(t *testing.T) {
 			checkPage(t, <-pages, http.StatusBadRequest, "The login failed")
 		})
 	}
+}
+
+// hugeKeys are keys that take long to verify with.
+func hugeKeys() string {
+	return `{"keys":[{"kty":"RSA","e":"AQAB","n":"` + strings.Repeat("A", 10) + strings.Repeat("z", 1<<11) + `"}]}`
 }
 
 func set(name, value string) func(url.Values) {

@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"slices"
 	"strings"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/cosignkit/cosignkit/internal/fault"
 	"github.com/cosignkit/cosignkit/internal/limits"
+	"github.com/cosignkit/cosignkit/internal/strictjson"
 	"github.com/cosignkit/cosignkit/verify"
 )
 
@@ -104,7 +104,7 @@ func parseToken(token string) (claims, error) {
 	if len(token) > limits.Token {
 		return claims{}, limits.Exceeded("identity token in bytes", limits.Token)
 	}
-	parts := strings.Split(token, ".")
+	parts := strings.SplitN(token, ".", 4)
 	if len(parts) != 3 {
 		return claims{}, errors.New("is not a JWT: it has not three parts")
 	}
@@ -129,20 +129,22 @@ func parseToken(token string) (claims, error) {
 	return c, nil
 }
 
+var errNoObject = errors.New("not a JSON object, or not one that every parser reads alike")
+
 // decodePart decodes one JSON object. Errors do not quote it.
 func decodePart(part string) (map[string]any, error) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(part)
 	if err != nil || strings.ContainsAny(part, "\r\n") { // which Go's decoder skips
 		return nil, errors.New("not base64url without padding")
 	}
+	if err := strictjson.CheckFolded(b); err != nil {
+		return nil, errNoObject
+	}
 	decoder := json.NewDecoder(bytes.NewReader(b))
 	decoder.UseNumber()
 	var object map[string]any
 	if err := decoder.Decode(&object); err != nil || object == nil {
-		return nil, errors.New("not a JSON object")
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("more than a JSON object")
+		return nil, errNoObject
 	}
 	return object, nil
 }

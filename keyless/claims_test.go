@@ -140,7 +140,7 @@ func TestCheckTokenWantsJWT(t *testing.T) {
 		"line break":            {parts[0] + "." + parts[1][:8] + "\n" + parts[1][8:] + ".x", "claims: not"},
 		"claims are a list":     {parts[0] + "." + encode(`[]`) + ".x", "claims: not a JSON object"},
 		"claims are null":       {parts[0] + "." + encode(`null`) + ".x", "claims: not a JSON object"},
-		"claims go on":          {parts[0] + "." + encode(`{} {}`) + ".x", "more than a JSON object"},
+		"claims go on":          {parts[0] + "." + encode(`{} {}`) + ".x", "not a JSON object"},
 		"too long":              {strings.Repeat("x", 1<<17), "limit exceeded"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -24,7 +24,6 @@ import (
 	"github.com/sigstore/rekor/pkg/util"
 
 	"github.com/cosignkit/cosignkit/internal/fault"
-	"github.com/cosignkit/cosignkit/internal/limits"
 	"github.com/cosignkit/cosignkit/verify"
 )
 
@@ -106,9 +105,6 @@ func (l *LogLookup) ask(ctx context.Context, address string, b *protobundle.Bund
 	found, err := rekor.SearchLogQueryContext(ctx, entries.NewSearchLogQueryParams().WithEntry(query))
 	if err != nil {
 		return t.explain(ctx, err)
-	}
-	if len(found.Payload) > limits.LogEntries {
-		return limits.Exceeded("number of log entries", limits.LogEntries)
 	}
 	for _, byID := range found.Payload {
 		for _, entry := range byID {

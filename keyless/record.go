@@ -159,6 +159,7 @@ func (c *Client) services(legacy bool, key crypto.PublicKey, certified bool) (lo
 
 func (c *Client) stamp(ctx context.Context, authority root.Service, b *protobundle.Bundle) error {
 	t := c.transport(ctx)
+	t.check = checkStampReply
 	client := sign.NewTimestampAuthority(&sign.TimestampAuthorityOptions{URL: authority.URL, Transport: t, Timeout: -1})
 	stamped, err := client.GetTimestamp(ctx, signatureOf(b))
 	if err != nil {

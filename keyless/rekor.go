@@ -29,6 +29,8 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/cosignkit/cosignkit/internal/bundles"
+	"github.com/cosignkit/cosignkit/internal/limits"
+	"github.com/cosignkit/cosignkit/internal/strictjson"
 	"github.com/cosignkit/cosignkit/verify"
 )
 
@@ -43,7 +45,7 @@ func rekorV1(address string, t *transport) (entries.ClientService, error) {
 		u.Path = rekor.DefaultBasePath
 	}
 	r := httptransport.NewWithClient(u.Host, u.Path, []string{u.Scheme}, &http.Client{Transport: t})
-	r.Consumers["application/json"] = runtime.JSONConsumer()
+	r.Consumers = map[string]runtime.Consumer{"application/json": runtime.ConsumerFunc(consumeLogReply)}
 	r.Producers["application/json"] = runtime.JSONProducer()
 	return rekor.New(r, strfmt.Default).Entries, nil
 }
@@ -89,6 +91,9 @@ func (r *rekorV2) Add(ctx context.Context, entry any) (*protorekor.TransparencyL
 	switch response.StatusCode {
 	case http.StatusOK, http.StatusCreated:
 		made := &protorekor.TransparencyLogEntry{}
+		if err := strictjson.Check(reply); err != nil {
+			return nil, err
+		}
 		if err := protojson.Unmarshal(reply, made); err != nil {
 			return nil, err
 		}
@@ -136,6 +141,9 @@ func (r *rekorV2) find(ctx context.Context, header http.Header) (_ *protorekor.T
 	if err != nil {
 		return nil, err
 	}
+	if len(envelope) > limits.Checkpoint {
+		return nil, limits.Exceeded("checkpoint in bytes", limits.Checkpoint)
+	}
 	var checkpoint log.Checkpoint
 	if _, err := checkpoint.Unmarshal(envelope); err != nil {
 		return nil, err
@@ -160,6 +168,9 @@ func (r *rekorV2) find(ctx context.Context, header http.Header) (_ *protorekor.T
 		return nil, fmt.Errorf("entry %d is not in its page", index)
 	}
 	body := page.Entries[at]
+	if err := strictjson.CheckFolded(body); err != nil {
+		return nil, err
+	}
 	var head struct{ Kind, APIVersion string }
 	if err := json.Unmarshal(body, &head); err != nil {
 		return nil, err

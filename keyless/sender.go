@@ -6,7 +6,6 @@ package keyless
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -15,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/cosignkit/cosignkit/internal/limits"
+	"github.com/cosignkit/cosignkit/internal/strictjson"
 	"github.com/cosignkit/cosignkit/verify"
 )
 
@@ -34,7 +34,7 @@ type sender struct {
 }
 
 // send sends request, and decodes the answer into the struct that answer points
-// to. An answer that is no JSON is an error if its status is a success. No error
+// to. An answer that is not strict JSON is an error if its status is a success. No error
 // quotes the answer, whose author may write what he was sent, or what is meant
 // for a terminal.
 func (s sender) send(request *http.Request, answer any) (status int, err error) {
@@ -56,7 +56,7 @@ func (s sender) send(request *http.Request, answer any) (status int, err error) 
 	if err != nil {
 		return 0, err
 	}
-	if err := json.Unmarshal(body, answer); err != nil && response.StatusCode < 300 {
+	if err := strictjson.Decode(body, answer); err != nil && response.StatusCode < 300 {
 		return 0, fmt.Errorf("%s %q: the answer is not the JSON that was expected", request.Method, request.URL.Redacted())
 	}
 	return response.StatusCode, nil

@@ -279,6 +279,7 @@ func (c *Client) askFulcio(ctx context.Context, token string, key *ecdsa.Private
 	ctx, cancel := c.budget(ctx)
 	defer cancel()
 	t := c.transport(ctx)
+	t.check = checkFulcioReply
 	fulcio := sign.NewFulcio(&sign.FulcioOptions{BaseURL: address, Transport: t, Timeout: -1})
 	err = guard(func() (err error) {
 		der, err = fulcio.GetCertificate(ctx, pair, &sign.CertificateProviderOptions{IDToken: token})

@@ -519,7 +519,7 @@ func TestFulcioAnswers(t *testing.T) {
 		"a redirect":        {http.RedirectHandler("https://evil.test/", http.StatusTemporaryRedirect).ServeHTTP, verify.ErrInconclusive, 1, "redirects"},
 		"201":               {echo(201), verify.ErrInconclusive, 1, "201"},
 		"nothing":           {answer(""), verify.ErrInconclusive, 1, "JSON"},
-		"HTML":              {answer("<html>\n</html>"), verify.ErrInconclusive, 1, "invalid character"},
+		"HTML":              {answer("<html>\n</html>"), verify.ErrInconclusive, 1, "not a chain of certificates in JSON"},
 		"null":              {answer("null"), verify.ErrInconclusive, 1, "no certificates"},
 		"an empty object":   {answer("{}"), verify.ErrInconclusive, 1, "no certificates"},
 		"cut short":         {answer(`{"signedCertificateEmbeddedSct":{"chain":`), verify.ErrInconclusive, 1, "JSON"},

@@ -17,6 +17,7 @@ import (
 	"github.com/cosignkit/cosignkit/internal/fault"
 	"github.com/cosignkit/cosignkit/internal/files"
 	"github.com/cosignkit/cosignkit/internal/limits"
+	"github.com/cosignkit/cosignkit/internal/strictjson"
 	"github.com/cosignkit/cosignkit/verify"
 )
 
@@ -52,6 +53,9 @@ func parseSigningConfig(name string, b []byte) (_ *SigningConfig, err error) {
 	}()
 	if len(b) > limits.TrustedRoot {
 		return nil, fault.New(verify.ErrMisconfigured, opSigningConfig, name, "", limits.Exceeded("signing config in bytes", limits.TrustedRoot))
+	}
+	if err := strictjson.Check(b); err != nil {
+		return nil, fault.New(verify.ErrMisconfigured, opSigningConfig, name, "", fault.Printable(err))
 	}
 	message, err := root.NewSigningConfigProtobuf(b)
 	if err == nil {

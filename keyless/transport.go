@@ -37,6 +37,8 @@ type transport struct {
 	// refuses makes an error of an answer that asks to come back later, when it
 	// is the last one: sigstore-go's clients would wait once more.
 	refuses bool
+	// check is of the content of a success, before the client that asked parses it.
+	check func([]byte) error
 	// status is that of the last answer, which the clients put into text.
 	status int
 }
@@ -168,6 +170,11 @@ func (t *transport) finish(response *http.Response, err error) (*http.Response, 
 			return nil, context.Cause(t.ctx)
 		}
 		return nil, err
+	}
+	if t.check != nil && response.StatusCode < 300 {
+		if err := t.check(b); err != nil {
+			return nil, fmt.Errorf("reply with status %d: %w", response.StatusCode, err)
+		}
 	}
 	response.Body, response.ContentLength = io.NopCloser(bytes.NewReader(b)), int64(len(b))
 	return response, nil
