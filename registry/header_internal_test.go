@@ -44,8 +44,12 @@ func TestHeadersAreBounded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for where, transport := range map[string]func(http.RoundTripper) http.RoundTripper{
-				"of a host":               func(next http.RoundTripper) http.RoundTripper { return guarded(next, "https", "registry.test").Client.Transport },
-				"of a token server":       func(next http.RoundTripper) http.RoundTripper { return tokenClient(&http.Client{Transport: next}).Transport },
+				"of a host": func(next http.RoundTripper) http.RoundTripper {
+					return guarded(next, "https", "registry.test").Client.Transport
+				},
+				"of a token server": func(next http.RoundTripper) http.RoundTripper {
+					return tokenClient(&http.Client{Transport: next}).Transport
+				},
 				"of go-containerregistry": func(next http.RoundTripper) http.RoundTripper { return headerTransport{next} },
 			} {
 				next := &roundTripper{answer: func(*http.Request) *http.Response {

@@ -20,7 +20,9 @@ import (
 // that works: a parser that finds that out has spent the time.
 func largeRSA(t *testing.T, bits uint) []byte {
 	t.Helper()
-	number := func(bits uint) *big.Int { return new(big.Int).Add(new(big.Int).Lsh(big.NewInt(1), bits-1), big.NewInt(1)) }
+	number := func(bits uint) *big.Int {
+		return new(big.Int).Add(new(big.Int).Lsh(big.NewInt(1), bits-1), big.NewInt(1))
+	}
 	b, err := asn1.Marshal(struct {
 		Version                   int
 		N, E, D, P, Q, DP, DQ, QI *big.Int
