@@ -171,6 +171,7 @@ func TestTUFUnusableCache(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				m := newMirror(t)
+				m.rotate(t, metadata.ROOT)
 				spoil(t, m)
 				running := m.start(t)
 				wantState(t, running, "one")

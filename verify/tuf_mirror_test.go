@@ -277,6 +277,19 @@ func TestTUFCancelled(t *testing.T) {
 	wantState(t, source, "one")
 }
 
+// mirrorFiles are in the order in which a client asks for them.
+var mirrorFiles = []string{"root.json", "timestamp.json", "snapshot.json", "targets.json", rootTarget, signingTarget}
+
+func cacheName(file string) string {
+	switch file {
+	case "root.json":
+		return "roots"
+	case rootTarget, signingTarget:
+		return "targets/" + file
+	}
+	return file
+}
+
 func TestTUFHostileMirror(t *testing.T) {
 	t.Parallel()
 	status := func(code int) func(http.ResponseWriter, *http.Request) {
@@ -310,7 +323,7 @@ func TestTUFHostileMirror(t *testing.T) {
 			fmt.Fprint(w, `{"signatures":[],"signed":{"_type":"root","spec_version":"1.0.0","version":2,"expires":"2999-01-01T00:00:00Z","keys":{},"roles":{"root":null}}}`)
 		},
 	}
-	for _, file := range []string{"root.json", "timestamp.json", "snapshot.json", "targets.json", rootTarget, signingTarget} {
+	for i, file := range mirrorFiles {
 		for name, answer := range answers {
 			t.Run(file+" "+name, func(t *testing.T) {
 				t.Parallel()
@@ -329,8 +342,10 @@ func TestTUFHostileMirror(t *testing.T) {
 					return true
 				})
 				wantNone(t, m.start(t), "")
-				if entries, err := os.ReadDir(m.path("")); !errors.Is(err, fs.ErrNotExist) {
-					t.Errorf("the cache has %v, %v", entries, err)
+				for _, later := range mirrorFiles[i:] {
+					if _, err := os.Stat(m.path(cacheName(later))); !errors.Is(err, fs.ErrNotExist) {
+						t.Errorf("the cache has %s, %v", later, err)
+					}
 				}
 				m.cache = good.CacheDir
 				m.aDayPasses(t)

@@ -50,6 +50,8 @@ type mirror struct {
 	answer atomic.Pointer[func(http.ResponseWriter, *http.Request) bool]
 	down   atomic.Bool
 
+	published int
+
 	mu       sync.Mutex
 	requests map[string]int
 }
@@ -123,8 +125,10 @@ func (m *mirror) setAnswer(answer func(http.ResponseWriter, *http.Request) bool)
 // publish has the repository offer a state that is known by its name.
 func (m *mirror) publish(t *testing.T, name string) {
 	t.Helper()
+	m.published++
 	m.publishTargets(t, map[string][]byte{
-		rootTarget:    readFile(t, filepath.Join(publicGood, "trusted_root.json")),
+		// Another file for each state, so that none is that of another.
+		rootTarget:    append(readFile(t, filepath.Join(publicGood, "trusted_root.json")), strings.Repeat(" ", m.published)...),
 		signingTarget: []byte(name),
 	})
 }
@@ -327,8 +331,8 @@ func TestTUFRestartOffline(t *testing.T) {
 	}
 }
 
-// TestTUFFailsHalfWay: neither half of a new state, nor a new root without what
-// its keys signed, takes the place of the last good copy.
+// TestTUFFailsHalfWay: the last good copy stays, whatever file of a new state is
+// missing.
 func TestTUFFailsHalfWay(t *testing.T) {
 	t.Parallel()
 	for _, broken := range []string{"3.root.json", "timestamp.json", "2.snapshot.json", "2.targets.json", rootTarget, signingTarget} {
@@ -337,7 +341,7 @@ func TestTUFFailsHalfWay(t *testing.T) {
 				t.Parallel()
 				m, server := newServer(t)
 				wantState(t, m.start(t), "one")
-				m.rotate(t, metadata.TIMESTAMP, metadata.ROOT)
+				m.rotate(t, metadata.ROOT, metadata.ROOT)
 				m.publish(t, "two")
 				m.aDayPasses(t)
 				m.setAnswer(func(w http.ResponseWriter, r *http.Request) bool {
@@ -350,12 +354,15 @@ func TestTUFFailsHalfWay(t *testing.T) {
 					fmt.Fprint(w, "{}")
 					return true
 				})
-				wantState(t, m.start(t), "one")
-				if _, err := os.Stat(m.path("roots/2.root.json")); !errors.Is(err, fs.ErrNotExist) {
-					t.Errorf("a root of a refresh that failed is kept: %v", err)
+				for range 2 {
+					wantState(t, m.start(t), "one")
 				}
 				m.answer.Store(nil)
-				wantState(t, m.start(t), "two")
+				running := m.start(t)
+				wantState(t, running, "two")
+				if _, err := os.Stat(m.path("aside")); !errors.Is(err, fs.ErrNotExist) {
+					t.Errorf("the old copy is still there: %v", err)
+				}
 				server.Close()
 				m.aDayPasses(t)
 				wantState(t, m.start(t), "two")
@@ -377,6 +384,15 @@ func TestTUFExpiredAtTheMirror(t *testing.T) {
 			}
 			m.publish(t, "two")
 			m.aDayPasses(t)
+			if role == metadata.ROOT {
+				// It counts nevertheless (TUF 1.0.34, section 5.3.10): nothing is good
+				// until the next one.
+				wantNone(t, m.start(t), "final root.json is expired")
+				m.Expire(role, time.Now().Add(time.Hour))
+				m.rotate(t, role)
+				wantState(t, m.start(t), "two")
+				return
+			}
 			wantState(t, m.start(t), "one")
 			if !strings.Contains(m.log.String(), "expired") {
 				t.Errorf("logged %s", &m.log)

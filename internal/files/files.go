@@ -1,12 +1,13 @@
 // Copyright The cosignkit Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package files reads the files that users name.
+// Package files reads the files that users name, and replaces files whole.
 package files
 
 import (
 	"errors"
 	"os"
+	"path/filepath"
 
 	"github.com/cosignkit/cosignkit/internal/limits"
 )
@@ -47,6 +48,28 @@ func Read(path string, limit int64, what string) ([]byte, error) {
 		return nil, errors.New("is empty")
 	}
 	return b, nil
+}
+
+// Replace writes a file that its owner alone may read. No reader finds half of
+// it, and a machine that loses its power has the old content or the new.
+func Replace(path string, content []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		_ = os.Remove(f.Name())
+		return err
+	}
+	if info, err := os.Lstat(path); err == nil && info.IsDir() {
+		_ = os.Remove(path) // nothing can be renamed to it
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		_ = os.Remove(f.Name())
+		return err
+	}
+	return nil
 }
 
 func cause(err error) error {

@@ -172,8 +172,27 @@ const (
 	// file that they share.
 	LockPoll = 20 * time.Millisecond
 
-	// TUFMetadata bounds the files of the cache; it is go-tuf's largest bound.
+	// TUFRoot bounds root metadata of a TUF repository. It is go-tuf's bound, as are
+	// the next ones; Sigstore's is under 10 KiB.
+	TUFRoot = 512_000
+
+	// TUFTimestamp bounds timestamp metadata, which names one file.
+	TUFTimestamp = 16_384
+
+	// TUFSnapshot bounds snapshot metadata, which names each role.
+	TUFSnapshot = 2_000_000
+
+	// TUFMetadata bounds the metadata of the role targets and of delegated ones,
+	// which may list many files, and each target.
 	TUFMetadata = 5_000_000
+
+	// TUFRoots bounds the new roots of one refresh. Sigstore has published a dozen
+	// in five years.
+	TUFRoots = 256
+
+	// TUFDelegations bounds the roles that a search for one target visits, besides
+	// the role targets.
+	TUFDelegations = 32
 
 	// ServiceBudget is how long one signature may wait for the services that
 	// record it, unless the caller says otherwise.
