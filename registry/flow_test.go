@@ -333,6 +333,27 @@ func TestFailedPushLeavesNoTag(t *testing.T) {
 	}
 }
 
+// TestPushOfAnotherDigestThanTheName is refused before the registry is asked for
+// anything.
+func TestPushOfAnotherDigestThanTheName(t *testing.T) {
+	t.Parallel()
+	reg := newTestRegistry(t, true)
+	c := newClient(t, registry.Config{})
+	cd, ctx := newStore(t)
+	desc, other := putImage(ctx, t, cd, "image"), putImage(ctx, t, cd, "other")
+	for _, name := range []string{"app", "app:v1"} {
+		attached, err := c.Push(ctx, cd.Client, reg.ref(name+"@"+other.Digest.String()), desc, signerOf(t, newKey(t)), nil)
+		wantFamily(t, err, verify.ErrMisconfigured)
+		wantText(t, err, "it names another digest than the image, "+desc.Digest.String())
+		if len(attached) > 0 {
+			t.Errorf("attached %+v", attached)
+		}
+	}
+	if requests := reg.recorded(); len(requests) > 0 {
+		t.Errorf("requests: %q", requests)
+	}
+}
+
 func TestTagIsTheLastWriteOfAPush(t *testing.T) {
 	t.Parallel()
 	for _, form := range forms {

@@ -408,6 +408,24 @@ func TestSignedPlatformByItsOwnConfiguration(t *testing.T) {
 	}
 }
 
+// TestSignedPlatformIsThatOfAnImage: a signed manifest that is no image, such as a
+// chart, has a configuration too, and what that says of a platform is no promise
+// about an image.
+func TestSignedPlatformIsThatOfAnImage(t *testing.T) {
+	t.Parallel()
+	m := newMultiArch(t)
+	config := putJSON(m.ctx, t, m.store, "application/vnd.example.config.v1+json", `{"architecture":"amd64","os":"windows"}`)
+	other := putJSON(m.ctx, t, m.store, ocispec.MediaTypeImageManifest, fmt.Sprintf(
+		`{"schemaVersion":2,"mediaType":%q,"config":%s,"layers":[]}`, ocispec.MediaTypeImageManifest, descJSON(config)))
+	index := putJSON(m.ctx, t, m.store, ocispec.MediaTypeImageIndex, fmt.Sprintf(
+		`{"schemaVersion":2,"mediaType":%q,"manifests":[%s,"platform":{"os":"windows","architecture":"amd64"}}]}`,
+		ocispec.MediaTypeImageIndex, strings.TrimSuffix(descJSON(other), "}")))
+	pushUnsigned(m.ctx, t, m.client, m.store, m.ref("app:other"), index)
+	m.sign(t, other)
+	m.refuses(t, verify.ErrRejected, m.ref("app:other"), `configuration of type "application/vnd.example.config.v1+json"`,
+		registry.WithSignedPlatform(platforms.OnlyStrict(platforms.MustParse("windows/amd64"))))
+}
+
 // TestIndexesAreChargedFor: what is read to find a platform is bounded for all
 // indexes together.
 func TestIndexesAreChargedFor(t *testing.T) {

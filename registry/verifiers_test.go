@@ -11,6 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"github.com/cosignkit/cosignkit/registry"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
@@ -46,6 +49,40 @@ func TestVerifiersAroundOthers(t *testing.T) {
 	wantFamily(t, err, verify.ErrInconclusive)
 	if _, pinErr := result.Pinned(); pinErr == nil {
 		t.Error("a result beside an error can be pinned")
+	}
+}
+
+// foregone is a verifier of somebody else's with a ready answer.
+type foregone struct{ result *verify.Result }
+
+func (a foregone) Verify(context.Context, verify.Image, []verify.Candidate) (*verify.Result, error) {
+	return a.result, nil
+}
+
+// TestAVerifierMustAnswerForTheImage: no error is not enough, the result has to
+// accept, and to be for the image that was asked about.
+func TestAVerifierMustAnswerForTheImage(t *testing.T) {
+	t.Parallel()
+	reg, c, _, desc := signedImage(t, true, signing.Bundle)
+	image := verify.Image{Name: reg.ref("app:v1"), Target: desc}
+	other := verify.Image{Name: image.Name, Target: ocispec.Descriptor{MediaType: desc.MediaType, Digest: digest.FromString("other"), Size: desc.Size}}
+	for name, result := range map[string]*verify.Result{
+		"no result":                     nil,
+		"an empty result":               {},
+		"a result that accepts nothing": {Image: image, Matched: desc},
+		"a result for another image":    {Image: other, Matched: other.Target, Accepted: true},
+		"a result for no image":         {Accepted: true},
+	} {
+		got, err := c.VerifyImage(t.Context(), image, foregone{result})
+		wantFamily(t, err, verify.ErrMisconfigured)
+		wantText(t, err, "the verifier accepts without a result for this image")
+		if got != nil && (got.Accepted || got.Matched.Digest != "") {
+			t.Errorf("%s: accepted %v, matched %s", name, got.Accepted, got.Matched.Digest)
+		}
+	}
+	got, err := c.VerifyImage(t.Context(), image, foregone{&verify.Result{Image: image, Accepted: true}})
+	if err != nil || got.Matched.Digest != desc.Digest {
+		t.Errorf("a result for the image: %+v, %v", got, err)
 	}
 }
 
