@@ -266,6 +266,25 @@ func TestRequireVerified(t *testing.T) {
 	}
 }
 
+// TestImagesOfNoRegistryAreNotMoved: what is no reference to a registry has no
+// resolver, and containerd would use one of its own.
+func TestImagesOfNoRegistryAreNotMoved(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.push("a:v1", "a", "good")
+	s.put(s.cd, "a:v1", "a")
+	s.forget()
+	for name, move := range map[string]compose.Mover{"pull": compose.PullWith(s.cd.Client), "push": compose.PushWith(s.cd.Client)} {
+		got, err := move(s.ctx, compose.Image{Ref: s.host + "/a:v1"})
+		if family(err) != "misconfigured" || !strings.Contains(err.Error(), "no resolver") || got.Digest != "" {
+			t.Errorf("%s: %v, %v", name, got, err)
+		}
+	}
+	if n := s.asked(); n > 0 {
+		t.Errorf("%d requests", n)
+	}
+}
+
 // TestRequireVerifiedRefusesWhatIsNoImage: nobody verifies a model, or what a
 // provider does. Without it they are the tool's.
 func TestRequireVerifiedRefusesWhatIsNoImage(t *testing.T) {
@@ -292,6 +311,30 @@ services:
 	result, err := s.plan(project, compose.Config{}).Start(s.ctx, s.puller(), starter.start)
 	if err != nil || len(starter.started) != 2 || !strings.HasPrefix(starter.started[0], "llm ") || len(result.Outcomes) != 1 {
 		t.Errorf("started %v, %v", starter.started, err)
+	}
+}
+
+// TestRequireVerifiedRefusesTheModelsOfAHook, which has those of its service and its
+// own.
+func TestRequireVerifiedRefusesTheModelsOfAHook(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	project := s.load(`
+models: {llm: {model: registry.example/llm}}
+services:
+  web:
+    image: $R/a:v1` + good + `
+    pre_start:
+      - command: [check]
+        models: [llm]
+`)
+	_, err := compose.NewPlan(project, compose.Config{Adapter: s.adapter(), RequireVerified: true})
+	problems := compose.Problems(err)
+	if family(err) != "misconfigured" || len(problems) != 1 || problems[0].Field != "models" || problems[0].Service != "web" {
+		t.Errorf("want a problem of the models, got %v", err)
+	}
+	if _, err := compose.NewPlan(project, compose.Config{Adapter: s.adapter()}); err != nil {
+		t.Errorf("where not all must be verified: %v", err)
 	}
 }
 

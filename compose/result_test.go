@@ -4,6 +4,8 @@
 package compose_test
 
 import (
+	"context"
+	"errors"
 	"reflect"
 	"slices"
 	"strings"
@@ -11,6 +13,8 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/compose-spec/compose-go/v2/types"
+	imagestore "github.com/containerd/containerd/v2/core/images"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/cosignkit/cosignkit/compose"
 )
@@ -348,5 +352,57 @@ func TestVerifyPinsWhatItVerified(t *testing.T) {
 		if got := s.stored(name); got != d {
 			t.Errorf("%s is recorded as %q, want %s", name, got, d)
 		}
+	}
+}
+
+// TestAnImageThatFailedIsNotPinned: one that was verified, and then not pulled, is
+// not what a service is to start, whatever is known of its digest.
+func TestAnImageThatFailedIsNotPinned(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	d := s.push("a:v1", "a", "good")
+	project := s.load("services:\n  a:\n    image: $R/a:v1" + good)
+	down := errors.New("disk full")
+	result, err := s.plan(project, compose.Config{}).Pull(s.ctx, func(context.Context, compose.Image) (ocispec.Descriptor, error) {
+		return ocispec.Descriptor{}, down
+	})
+	if o := result.Outcomes[0]; !errors.Is(err, down) || !errors.Is(o.Err, down) || o.Target.Digest != d {
+		t.Fatalf("%+v, %v", o, err)
+	}
+	pinned, err := result.Project()
+	if err != nil || images(pinned.Services["a"]) != s.host+"/a:v1" {
+		t.Errorf("the project has %q, %v", images(pinned.Services["a"]), err)
+	}
+	override, err := result.Override()
+	if err != nil || string(override) != "services: {}\n" {
+		t.Errorf("the override is %q, %v", override, err)
+	}
+	if err := result.Pin(s.ctx, s.cd.ImageService()); err != nil || s.stored("a:v1") != "" {
+		t.Errorf("recorded as %q, %v", s.stored("a:v1"), err)
+	}
+}
+
+// full is an image store that takes nothing.
+type full struct{ imagestore.Store }
+
+var errFull = errors.New("disk full")
+
+func (full) Create(context.Context, imagestore.Image) (imagestore.Image, error) {
+	return imagestore.Image{}, errFull
+}
+
+// TestPinSaysWhatItCouldNotRecord: a tool that goes on would start what the name stood
+// for before.
+func TestPinSaysWhatItCouldNotRecord(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.push("a:v1", "a", "good")
+	result, err := s.plan(s.load("services:\n  a:\n    image: $R/a:v1"+good), compose.Config{}).Verify(s.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = result.Pin(s.ctx, full{s.cd.ImageService()})
+	if family(err) != "inconclusive" || !errors.Is(err, errFull) || !strings.Contains(err.Error(), "service a") {
+		t.Errorf("got %v", err)
 	}
 }
