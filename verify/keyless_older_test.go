@@ -40,6 +40,18 @@ func TestOlderHashes(t *testing.T) {
 			attack.name, attack.honest = curve+", "+name, older
 			trials = append(trials, attack)
 		}
+		// The chain is checked whether certificate transparency logs are asked or not.
+		for name, attack := range map[string]func(*attempt){
+			"another authority":                  func(a *attempt) { a.ca = foreign.intermediate },
+			"after its life":                     func(a *attempt) { a.records[0].at = noon.Add(time.Hour) },
+			"an authority whose time has passed": func(a *attempt) { a.trust.cas[0].valid.to = noon.Add(-time.Hour) },
+		} {
+			trials = append(trials, trial{name: curve + ", without SCT, " + name, honest: func(a *attempt) {
+				older(a)
+				a.promises, a.trust.ct = nil, nil
+				a.policy.InsecureIgnoreSCT = true
+			}, attack: attack, why: "certificate"})
+		}
 	}
 	runTrials(t, trials)
 }

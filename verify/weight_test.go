@@ -5,6 +5,7 @@ package verify_test
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -14,9 +15,11 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math/big"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/cosignkit/cosignkit/internal/limits"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
 )
@@ -149,4 +152,42 @@ func TestHugeKeysAreNotVerifiedWith(t *testing.T) {
 	a.policy.Identities[0].Subject = "https://example.com/somebody-else"
 	a.alter = append(a.alter, func(p *parts) { p.timestamps = [][]byte{hugeStamp(t, p.signature, noon, 2<<10)} })
 	a.rejected(t, tooLarge)
+}
+
+// TestCertificatesInATimestampAreBounded, as those of a chain are: each is parsed
+// before anybody is asked whether it is trusted.
+func TestCertificatesInATimestampAreBounded(t *testing.T) {
+	t.Parallel()
+	bag := func(n int) func(*attempt) { // with the authority's own
+		certificates := slices.Repeat([]*x509.Certificate{ours.tsa.leaf.cert}, n-1)
+		return altered(func(p *parts) { p.timestamps = [][]byte{ours.tsa.stamp(p.signature, noon, certificates...)} })
+	}
+	runTrials(t, []trial{
+		{name: "one more than the limit", honest: func(a *attempt) { stamped(a); bag(limits.Chain)(a) },
+			attack: bag(limits.Chain + 1), why: "number of certificates"},
+		{name: "a limit of the policy's own", honest: func(a *attempt) { stamped(a); a.policy.Limits.Chain = 3; bag(3)(a) },
+			attack: bag(4), why: "number of certificates"},
+	})
+}
+
+// TestKeysOfOtherFormatsAreNotParsed: rekord entries hold OpenPGP, minisign and SSH
+// keys, whose parsers nobody here has looked at, and no signature of an image has one.
+func TestKeysOfOtherFormatsAreNotParsed(t *testing.T) {
+	t.Parallel()
+	for _, format := range []string{"pgp", "minisign", "ssh", "x509"} {
+		for _, form := range forms {
+			a := newAttempt(form)
+			a.byKey()
+			a.alter = append(a.alter, func(p *parts) {
+				e := p.entries[0]
+				e.kind, e.version = "rekord", "0.0.1"
+				e.body = marshalled(object{"apiVersion": e.version, "kind": e.kind, "spec": object{
+					"data":      object{"hash": object{"algorithm": "sha256", "value": hex.EncodeToString(sumOf(crypto.SHA256, p.message()))}},
+					"signature": object{"format": format, "content": p.signature, "publicKey": object{"content": a.verifierPEM(p)}},
+				}})
+				e.seal(a.records[0])
+			})
+			a.rejected(t, `unsupported entry type "rekord"`)
+		}
+	}
 }
