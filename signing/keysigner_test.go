@@ -11,6 +11,7 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -66,6 +67,8 @@ func TestNewKeySignerRefuses(t *testing.T) {
 		"an ECDSA point off the curve":   {Key: stubSigner{public: &ecdsa.PublicKey{Curve: elliptic.P256(), X: big.NewInt(1), Y: big.NewInt(1)}}, SkipTransparencyLog: true},
 		"an Ed25519 public key cut":      {Key: stubSigner{public: good.Public().(*ecdsa.PublicKey).X.Bytes()}, SkipTransparencyLog: true},
 		"an Ed25519 key of 31 bytes":     {Key: stubSigner{public: make(ed25519.PublicKey, 31)}, SkipTransparencyLog: true},
+		"a certificate for another key":  {Key: good, CertificateChain: []*x509.Certificate{{PublicKey: newECDSA(t, elliptic.P256()).Public()}}, SkipTransparencyLog: true},
+		"a certificate without a key":    {Key: good, CertificateChain: []*x509.Certificate{{}}, SkipTransparencyLog: true},
 		"an Ed25519 public key that nil": {Key: stubSigner{public: ed25519.PublicKey(nil)}, SkipTransparencyLog: true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -460,6 +463,26 @@ func TestPreflightRefusesWhatSignWould(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// TestALogIsAskedWhatItTakesBeforeAKeySigns: it takes nothing in that it did not say
+// it would.
+func TestALogIsAskedWhatItTakesBeforeAKeySigns(t *testing.T) {
+	t.Parallel()
+	log := &recorder{can: errors.New("no such key")}
+	signer, err := signing.NewKeySigner(signing.KeySignerConfig{Key: newECDSA(t, elliptic.P256()), Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, form := range []signing.Form{signing.Bundle, signing.Legacy, signing.Both} {
+		err := signer.Preflight(t.Context(), request(form))
+		wantFamily(t, err, signing.ErrMisconfigured)
+		signatures, err := signer.Sign(t.Context(), request(form))
+		wantFamily(t, err, signing.ErrMisconfigured)
+		if len(signatures) > 0 || log.bundle != nil || !strings.Contains(err.Error(), "no such key") {
+			t.Errorf("%s: %d signatures, the log has %v, %v", form, len(signatures), log.bundle, err)
+		}
 	}
 }
 
