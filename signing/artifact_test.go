@@ -184,7 +184,7 @@ func TestSignStatementRefuses(t *testing.T) {
 		"an image signature":              {with(kind, `"predicateType":`+image), "only Sign makes"},
 		"an image signature, escaped":     {with(kind, `"predicateType":"https:\/\/sigstore.dev\/cosign\/sign\u002fv1"`), "only Sign makes"},
 		"an image signature for some":     {with(kind, kind+`,"PredicateType":`+image), "unknown field"},
-		"an image signature for others":   {with(kind, kind+`,"predicateType":`+image), "duplicate field"},
+		"an image signature for others":   {with(kind, kind+`,"predicateType":`+image), "is there twice"},
 		"an image signature, field alias": {with(kind, `"predicate_type":`+image), `no field "predicate_type"`},
 		"predicate type twice":            {with(kind, kind+`,"predicate_type":`+image), "duplicate field"},
 		"type alias":                      {with(`"_type"`, `"type"`), `no field "type"`},

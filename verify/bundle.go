@@ -22,6 +22,7 @@ import (
 
 	"github.com/cosignkit/cosignkit/internal/bundles"
 	"github.com/cosignkit/cosignkit/internal/limits"
+	"github.com/cosignkit/cosignkit/internal/strictjson"
 )
 
 // verifyImageBundle checks a Sigstore bundle that is a signature for image: a
@@ -67,35 +68,57 @@ func (v *validated) verifyBundle(ctx context.Context, b []byte, artifact artifac
 	if int64(len(b)) > v.limits.Bundle {
 		return finding{}, nil, limits.Exceeded("bundle in bytes", v.limits.Bundle)
 	}
+	if err := strictjson.Check(b); err != nil {
+		return finding{}, nil, fmt.Errorf("bundle: %w", err)
+	}
 	pb := &protobundle.Bundle{}
 	if err := protojson.Unmarshal(b, pb); err != nil {
 		return finding{}, nil, fmt.Errorf("bundle: %w", err)
 	}
-	e, err := newEntity(pb, v.limits.Chain, artifact)
-	if err != nil {
-		return finding{}, nil, fmt.Errorf("bundle: %w", err)
-	}
 	envelope := pb.GetDsseEnvelope()
+	e, err := v.bundleEntity(pb, artifact)
 	switch {
+	case err != nil:
+		return finding{}, nil, err
 	case envelope == nil && pb.GetMessageSignature() == nil:
 		return finding{}, nil, errors.New("bundle with neither a DSSE envelope nor a message signature")
 	case envelope != nil && envelope.GetPayloadType() != types.IntotoPayloadType:
 		return finding{}, nil, fmt.Errorf("envelope of type %.128q, want %q", envelope.GetPayloadType(), types.IntotoPayloadType)
-	}
-	if recorded, message := bundles.AsMessage(pb); recorded != nil {
-		// What sigstore-go would do with the statement; callers compare the digests.
-		if err := e.checkStatement(); err != nil {
-			return finding{}, nil, err
-		}
-		if e, err = newEntity(recorded, v.limits.Chain, messageOption(message)); err != nil {
-			return finding{}, nil, fmt.Errorf("bundle: %w", err)
-		}
 	}
 	found, err := v.verifyEntity(ctx, e, material)
 	if err != nil || envelope == nil {
 		return found, nil, err
 	}
 	return found, envelope.GetPayload(), nil
+}
+
+// bundleEntity is what is verified of a bundle: the bundle, or the message that a
+// log recorded instead of the envelope.
+func (v *validated) bundleEntity(pb *protobundle.Bundle, artifact artifactOption) (*entity, error) {
+	if envelope := pb.GetDsseEnvelope(); envelope.GetPayloadType() == types.IntotoPayloadType {
+		// No payload at all is said elsewhere.
+		if err := strictjson.Check(envelope.GetPayload()); err != nil && len(envelope.GetPayload()) > 0 {
+			return nil, fmt.Errorf("statement: %w", err)
+		}
+	}
+	evidence := func() (*entity, error) { return newEntity(pb, v.limits.Chain, artifact) }
+	e, err := newBareEntity(pb, v.limits.Chain, artifact, evidence)
+	if err != nil {
+		return nil, fmt.Errorf("bundle: %w", err)
+	}
+	recorded, message := bundles.AsMessage(pb)
+	if recorded == nil {
+		return e, nil
+	}
+	// What sigstore-go would do with the statement; callers compare the digests.
+	if err := e.checkStatement(); err != nil {
+		return nil, err
+	}
+	pb, artifact = recorded, messageOption(message)
+	if e, err = newBareEntity(pb, v.limits.Chain, artifact, evidence); err != nil {
+		return nil, fmt.Errorf("bundle: %w", err)
+	}
+	return e, nil
 }
 
 // artifactOption is what sigstore-go has to find signed. It is asked for once for

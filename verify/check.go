@@ -88,10 +88,10 @@ func (v *validated) verifyCertificate(ctx context.Context, e *entity, material r
 	if err != nil {
 		return finding{}, err
 	}
-	if err := checkNames(content.Certificate()); err != nil {
+	if err := v.checkSigner(e, content.Certificate(), material); err != nil {
 		return finding{}, err
 	}
-	if e, err = v.lookUp(ctx, e, nil); err != nil {
+	if e, err = v.withEvidence(ctx, e, nil); err != nil {
 		return finding{}, err
 	}
 	policy := []sgverify.PolicyOption{}
@@ -225,7 +225,6 @@ func (v *validated) verifyKey(ctx context.Context, e *entity, material root.Trus
 	}
 	// Which key it is comes first, and costs one signature check a key; what
 	// else the policy asks for is then checked with that key alone.
-	bare := []sgverify.VerifierOption{sgverify.WithNoObserverTimestamps()}
 	key, err := v.anyKey(ctx, func(key policyKey) error {
 		_, err := run(e, keyed(material, key), bare, withKey)
 		return err
@@ -236,11 +235,11 @@ func (v *validated) verifyKey(ctx context.Context, e *entity, material root.Trus
 	var options []sgverify.VerifierOption
 	if !v.ignoreLog {
 		options = append(options, sgverify.WithTransparencyLog(v.logThreshold))
-		if e, err = v.lookUp(ctx, e, key.public); err != nil {
-			return finding{key: key}, err
-		}
 	} else if v.timestampThreshold == 0 {
 		return finding{key: key}, nil
+	}
+	if e, err = v.withEvidence(ctx, e, key.public); err != nil {
+		return finding{key: key}, err
 	}
 	var result *sgverify.VerificationResult
 	if v.timestampThreshold > 0 {
@@ -257,7 +256,11 @@ func (v *validated) verifyKey(ctx context.Context, e *entity, material root.Trus
 	return finding{key: key, timestamps: timestampsOf(result)}, nil
 }
 
-var withKey = []sgverify.PolicyOption{sgverify.WithKey()}
+var (
+	withKey = []sgverify.PolicyOption{sgverify.WithKey()}
+	// bare asks for the signature alone.
+	bare = []sgverify.VerifierOption{sgverify.WithNoObserverTimestamps()}
+)
 
 // runTimeless runs where no time need be vouched for. A log that shows an entry
 // without saying when it took it shows it now, and must be trusted now, unless
@@ -275,24 +278,15 @@ func runTimeless(e *entity, material root.TrustedMaterial, options []sgverify.Ve
 	return nil, fmt.Errorf("%w; the log is not trusted any more or not yet, and no timestamp says that it was", err)
 }
 
-// lookUp returns e with the log entries that it does not show, if they are to be
-// looked up. A certificate that names nobody of the policy is not worth it.
-func (v *validated) lookUp(ctx context.Context, e *entity, key crypto.PublicKey) (*entity, error) {
+// withEvidence returns e with its log entries and timestamps, and those entries that
+// are to be looked up because it shows none.
+func (v *validated) withEvidence(ctx context.Context, e *entity, key crypto.PublicKey) (*entity, error) {
+	e, err := e.evidence()
+	if err != nil {
+		return nil, err
+	}
 	if v.lookup == nil || v.ignoreLog || len(e.GetVerificationMaterial().GetTlogEntries()) > 0 {
 		return e, nil
-	}
-	if key == nil {
-		content, err := e.VerificationContent()
-		if err != nil {
-			return nil, err
-		}
-		summary, err := certificate.SummarizeCertificate(content.Certificate())
-		if err != nil {
-			return nil, err
-		}
-		if !slices.ContainsFunc(v.identities, func(i sgverify.CertificateIdentity) bool { return i.Verify(summary) == nil }) {
-			return e, nil
-		}
 	}
 	if err := v.lookup.Lookup(ctx, e.Bundle.Bundle, key); err != nil {
 		return nil, fault.New(ErrInconclusive, opVerify, "", "look up log entry", err)
@@ -365,27 +359,6 @@ func runOnce(e *entity, material root.TrustedMaterial, options []sgverify.Verifi
 }
 
 const nilError = "; error: %!w(<nil>)"
-
-// explain says who signed where it was not the one who should have.
-func explain(e *entity, err error) error {
-	var mismatch *sgverify.ErrNoMatchingCertificateIdentity
-	if !errors.As(err, &mismatch) {
-		return err
-	}
-	content, contentErr := e.VerificationContent()
-	if contentErr != nil {
-		return contentErr
-	}
-	who, summaryErr := certificate.SummarizeCertificate(content.Certificate())
-	if summaryErr != nil {
-		return summaryErr
-	}
-	reason := errors.New("which is none of the policy's identities")
-	if reasons := mismatch.Unwrap(); len(reasons) == 1 {
-		reason = reasons[0]
-	}
-	return fmt.Errorf("signed by %.256q (issuer %.256q): %w", who.SubjectAlternativeName, who.Issuer, reason)
-}
 
 func timestampsOf(result *sgverify.VerificationResult) []Timestamp {
 	var all []Timestamp

@@ -27,15 +27,38 @@ type entity struct {
 	*bundle.Bundle
 	intermediates []*x509.Certificate
 	artifact      artifactOption
+	maxChain      int
 	// older has the certificate's key checked as if it were one without.
 	older bool
+	// evidence parses log entries and timestamps. Junk costs least where they are
+	// parsed after the signature was checked, and only if the policy needs them.
+	evidence func() (*entity, error)
+	stamps   [][]byte
 }
 
 var _ sgverify.SignedEntity = (*entity)(nil)
 
+// newBareEntity is an entity of pb without log entries and timestamps. Evidence
+// returns the one that has them.
+func newBareEntity(pb *protobundle.Bundle, maxChain int, artifact artifactOption, evidence func() (*entity, error)) (*entity, error) {
+	bare := &protobundle.Bundle{MediaType: pb.GetMediaType(), Content: pb.GetContent()}
+	if material := pb.GetVerificationMaterial(); material != nil {
+		bare.VerificationMaterial = &protobundle.VerificationMaterial{Content: material.GetContent()}
+	}
+	e, err := newEntity(bare, maxChain, artifact)
+	if err != nil {
+		return nil, err
+	}
+	e.evidence = evidence
+	return e, nil
+}
+
 func newEntity(pb *protobundle.Bundle, maxChain int, artifact artifactOption) (*entity, error) {
 	// Before anything that may verify with what it parses.
-	if err := bundles.CheckWeight(pb, maxChain); err != nil {
+	if err := bundles.CheckCertificates(pb, maxChain); err != nil {
+		return nil, err
+	}
+	if err := bundles.CheckEntries(pb); err != nil {
 		return nil, err
 	}
 	var options []bundle.Option
@@ -46,7 +69,7 @@ func newEntity(pb *protobundle.Bundle, maxChain int, artifact artifactOption) (*
 	if err != nil {
 		return nil, err
 	}
-	e := &entity{Bundle: b, artifact: artifact}
+	e := &entity{Bundle: b, artifact: artifact, maxChain: maxChain}
 	chain := pb.GetVerificationMaterial().GetX509CertificateChain().GetCertificates()
 	for i, c := range chain {
 		if i == 0 {
@@ -84,7 +107,7 @@ func (e *entity) VerificationContent() (sgverify.VerificationContent, error) {
 }
 
 // TlogEntries wants each entry to be of one version of Rekor throughout, in its
-// body, in the kind beside it, and in its checkpoint: how an entry is proved, and
+// body, in the kind next to it, and in its checkpoint: how an entry is proved, and
 // how it is bound to the signature, go together.
 func (e *entity) TlogEntries() ([]*tlog.Entry, error) {
 	entries, err := e.Bundle.TlogEntries()
@@ -111,6 +134,28 @@ func (e *entity) TlogEntries() ([]*tlog.Entry, error) {
 		}
 	}
 	return entries, nil
+}
+
+// Timestamps returns the timestamps that are safe to parse, when sigstore-go asks for
+// them. A damaged timestamp becomes an empty one, which counts for nothing and does
+// not spoil the others.
+func (e *entity) Timestamps() ([][]byte, error) {
+	if e.stamps != nil {
+		return e.stamps, nil
+	}
+	stamps, err := e.Bundle.Timestamps()
+	if err != nil || len(stamps) > limits.Timestamps {
+		return stamps, err // sigstore-go refuses that many before it parses one
+	}
+	for i, stamp := range stamps {
+		if err := bundles.CheckTimestamp(stamp, e.maxChain); errors.Is(err, limits.ErrExceeded) {
+			return nil, fmt.Errorf("timestamp: %w", err)
+		} else if err != nil {
+			stamps[i] = nil
+		}
+	}
+	e.stamps = stamps
+	return stamps, nil
 }
 
 // checkCheckpoint bounds what is verified of a checkpoint: each line of a log's

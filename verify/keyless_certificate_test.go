@@ -94,16 +94,16 @@ func TestCertificateAuthorities(t *testing.T) {
 				p.signature = b.sign(t, p.message())
 				p.entries[0] = b.record(p, a.records[0])
 			})
-		}, why: "could not verify envelope", legacyWhy: "verifying signature"},
+		}, why: "does not verify with the key of the certificate"},
 		{name: "signature altered", honest: stampedOnly, attack: func(a *attempt) {
 			a.alter = append(a.alter, func(p *parts) {
 				p.signature = flipped(p.signature)
 				p.timestamps[0] = ours.tsa.stamp(p.signature, noon)
 			})
-		}, why: "could not verify envelope", legacyWhy: "could not verify message"},
+		}, why: "does not verify with the key of the certificate"},
 		{name: "content altered", honest: stampedOnly, attack: altered(func(p *parts) {
 			p.content = append(p.content, ' ')
-		}), why: "could not verify envelope", legacyWhy: "could not verify message"},
+		}), why: "does not verify with the key of the certificate"},
 	})
 }
 

@@ -142,7 +142,7 @@ func TestLogEntriesOfRekorV1(t *testing.T) {
 		{name: "kind altered", attack: entry(func(e *logEntry) { e.kind = "rekord" }), only: signing.Bundle, why: "is said to be"},
 		{name: "version altered", attack: entry(func(e *logEntry) { e.version = "0.0.2" }), only: signing.Bundle, why: "is said to be"},
 		{name: "body that is no entry", attack: entry(func(e *logEntry) { e.body = []byte(`{}`) }), why: "not a recognizable"},
-		{name: "body that is no JSON", attack: entry(func(e *logEntry) { e.body = []byte("entry") }), why: "not a recognizable", legacyWhy: "body: invalid character"},
+		{name: "body that is no JSON", attack: entry(func(e *logEntry) { e.body = []byte("entry") }), why: "not a recognizable", legacyWhy: "body: JSON"},
 		{name: "body with spaces", attack: entry(func(e *logEntry) { e.body = append([]byte(" "), e.body...) }), why: notCounted},
 	})
 }
@@ -367,7 +367,7 @@ func TestLogEntryKindsOfLegacySignatures(t *testing.T) {
 	runTrials(t, []trial{
 		{name: "dsse", only: signing.Legacy, attack: kind("dsse", "0.0.1"), why: "not a hashedrekord"},
 		{name: "intoto", only: signing.Legacy, attack: kind("intoto", "0.0.2"), why: "not a hashedrekord"},
-		{name: "rekord", only: signing.Legacy, attack: kind("rekord", "0.0.1"), why: "unsupported entry type"},
+		{name: "rekord", only: signing.Legacy, attack: kind("rekord", "0.0.1"), why: "not a recognizable type: kind \"rekord\""},
 		{name: "unknown", only: signing.Legacy, attack: kind("something", "0.0.1"), why: "not a recognizable"},
 		{name: "unknown version", only: signing.Legacy, attack: kind("hashedrekord", "9.0.0"), why: "not a recognizable"},
 	})
@@ -421,13 +421,13 @@ func TestLogEntryKindsOfEnvelopes(t *testing.T) {
 				p.entries[0].body = a.bodyV1(p, "hashedrekord", "0.0.1", crypto.SHA256, sum(p.content))
 				p.entries[0].seal(a.records[0])
 			})
-		}, why: "does not match artifact"},
+		}, why: "does not verify with the key of the certificate"},
 		{name: "of another image", only: signing.Bundle, honest: hashed, attack: func(a *attempt) {
 			a.image.Target.Digest = digest.FromString("another")
 		}, why: "no subject of the statement is the image"},
 		{name: "content altered, and the signature is that of the log", only: signing.Bundle, honest: hashed, attack: altered(func(p *parts) {
 			p.content = append(p.content, ' ')
-		}), why: "does not match artifact"},
+		}), why: "does not verify with the key of the certificate"},
 		{name: "of a statement with a field that nobody knows", only: signing.Bundle, honest: hashed, attack: func(a *attempt) {
 			a.content = append(bytes.TrimSuffix(a.content, []byte("}")), `,"x":1}`...)
 		}, why: "json"},
@@ -446,8 +446,8 @@ func TestLogEntryKindsOfEnvelopes(t *testing.T) {
 			envelope := o["dsseEnvelope"].(object)
 			envelope["signatures"] = append(envelope["signatures"].([]any), object{"sig": "AAAA"})
 			c.Bundle = marshalled(o)
-		}), why: "not a dsse_v001 or intoto_v002"},
-		{name: "of no statement", only: signing.Bundle, honest: hashed, attack: func(a *attempt) { a.content = []byte("text") }, why: "json"},
+		}), why: "exactly one signature is required"},
+		{name: "of no statement", only: signing.Bundle, honest: hashed, attack: func(a *attempt) { a.content = []byte("text") }, why: "JSON"},
 		{name: "beside one of the parts", only: signing.Bundle, honest: hashed, attack: func(a *attempt) {
 			a.records = append(a.records, record{by: ours.otherRekor, at: noon})
 		}, why: "not a dsse_v001 or intoto_v002"},
@@ -532,7 +532,7 @@ func TestHostileAnnotations(t *testing.T) {
 
 		{name: "timestamp is empty JSON", honest: stamped, attack: annotated(timestampKey, "{}"), why: "threshold not met for verified signed timestamps"},
 		{name: "timestamp is null", honest: stamped, attack: annotated(timestampKey, "null"), why: "threshold not met for verified signed timestamps"},
-		{name: "timestamp is junk", honest: stamped, attack: annotated(timestampKey, "junk"), why: "timestamp: invalid character"},
+		{name: "timestamp is junk", honest: stamped, attack: annotated(timestampKey, "junk"), why: "timestamp: JSON"},
 		{name: "timestamp is a number", honest: stamped, attack: annotated(timestampKey, `{"SignedRFC3161Timestamp":1}`), why: "timestamp: json"},
 		{name: "timestamp is no base64", honest: stamped, attack: annotated(timestampKey, `{"SignedRFC3161Timestamp":"?"}`), why: "timestamp: illegal base64"},
 		{name: "timestamp is bytes of junk", honest: stamped, attack: annotated(timestampKey, `{"SignedRFC3161Timestamp":"AAAA"}`), why: "threshold not met for verified signed timestamps"},

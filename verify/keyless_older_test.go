@@ -20,8 +20,8 @@ func TestOlderHashes(t *testing.T) {
 		older := func(a *attempt) { a.key, a.hash = keys[curve](), crypto.SHA256 }
 		for name, attack := range map[string]trial{
 			"a bit of the signature":  {attack: altered(func(p *parts) { p.signature = flipped(p.signature) }), why: "verif"},
-			"another hash":            {attack: func(a *attempt) { a.hash = crypto.SHA224 }, why: "verif", legacyWhy: "hash.algorithm"},
-			"another identity":        {attack: func(a *attempt) { a.policy.Identities[0].Subject = "https://example.com/somebody-else" }, why: "the certificate is for"},
+			"another hash":            {attack: func(a *attempt) { a.hash = crypto.SHA224 }, why: "verif", legacyWhy: "does not verify with the key of the certificate"},
+			"another identity":        {attack: func(a *attempt) { a.policy.Identities[0].Subject = "https://example.com/somebody-else" }, why: "expected SAN value"},
 			"another authority":       {attack: func(a *attempt) { a.ca = foreign.intermediate }, why: "certificate"},
 			"no SCT":                  {attack: func(a *attempt) { a.promises = nil }, why: "certificate"},
 			"an SCT of another log":   {attack: func(a *attempt) { a.promises[0].by = foreign.ct }, why: "certificate"},

@@ -234,14 +234,14 @@ func TestKindsOfCertificateKeys(t *testing.T) {
 				a = made()
 				stampedOnly(a)
 				altered(func(p *parts) { p.content = append(p.content, ' ') })(a)
-				a.rejected(t, "failed to verify signature")
+				a.rejected(t, "does not verify with the key of the certificate")
 				a = made()
 				stampedOnly(a)
 				altered(func(p *parts) {
 					p.signature = flipped(p.signature)
 					p.timestamps[0] = ours.tsa.stamp(p.signature, noon)
 				})(a)
-				a.rejected(t, "failed to verify signature")
+				a.rejected(t, "does not verify with the key of the certificate")
 				a = made()
 				a.policy.Identities[0].Subject += "x"
 				a.rejected(t, "signed by")

@@ -16,6 +16,7 @@ import (
 
 	"github.com/cosignkit/cosignkit/internal/bundles"
 	"github.com/cosignkit/cosignkit/internal/limits"
+	"github.com/cosignkit/cosignkit/internal/strictjson"
 )
 
 // verifyLegacy checks a simple signing payload and the signature in the
@@ -42,19 +43,28 @@ func (v *validated) verifyLegacy(ctx context.Context, image Image, c Candidate, 
 func (v *validated) verifyPayload(ctx context.Context, c Candidate, withCertificate bool, material root.TrustedMaterial) (finding, error) {
 	parts := bundles.Parts{
 		Certificate: withCertificate,
-		LogEntry:    withCertificate || !v.ignoreLog,
-		Timestamp:   withCertificate || v.timestampThreshold > 0,
 		MaxPayload:  v.limits.Payload, MaxAnnotation: v.limits.Bundle, MaxChain: v.limits.Chain,
 	}
+	pb, err := bundles.FromLegacy(c.Payload, c.Annotations, parts)
+	if err != nil {
+		return finding{}, err
+	}
+	e, err := newBareEntity(pb, v.limits.Chain, messageOption(c.Payload), func() (*entity, error) { return v.payloadEvidence(c, parts) })
+	if err != nil {
+		return finding{}, err
+	}
+	return v.verifyEntity(ctx, e, material)
+}
+
+func (v *validated) payloadEvidence(c Candidate, parts bundles.Parts) (*entity, error) {
+	parts.LogEntry = parts.Certificate || !v.ignoreLog
+	parts.Timestamp = parts.Certificate || v.timestampThreshold > 0
 	e, err := v.payloadEntity(c, parts)
 	if err != nil && v.ignoreLog && parts.LogEntry {
 		parts.LogEntry = false
 		e, err = v.payloadEntity(c, parts)
 	}
-	if err != nil {
-		return finding{}, err
-	}
-	return v.verifyEntity(ctx, e, material)
+	return e, err
 }
 
 func (v *validated) payloadEntity(c Candidate, parts bundles.Parts) (*entity, error) {
@@ -66,6 +76,9 @@ func (v *validated) payloadEntity(c Candidate, parts bundles.Parts) (*entity, er
 }
 
 func legacyClaims(b []byte, image Image) (Claims, error) {
+	if err := strictjson.Check(b); err != nil {
+		return Claims{}, fmt.Errorf("payload: %w", err)
+	}
 	var p payload.SimpleContainerImage
 	if err := json.Unmarshal(b, &p); err != nil {
 		return Claims{}, err

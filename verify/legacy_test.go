@@ -120,9 +120,8 @@ func TestPayloadsThatAreNone(t *testing.T) {
 	}
 }
 
-// TestDuplicateKeysInAPayload: the digest that is checked and the claims that
-// are reported must come from the same reading of the payload. encoding/json
-// takes the last of several keys, for both.
+// TestDuplicateKeysInAPayload: encoding/json takes the last of several keys for both
+// it and cosign, and other parsers the first. Nobody reads such a payload as signed.
 func TestDuplicateKeysInAPayload(t *testing.T) {
 	t.Parallel()
 	key := keys["P-256"]()
@@ -130,26 +129,14 @@ func TestDuplicateKeysInAPayload(t *testing.T) {
 	good := string(marshal(t, payloadOf()))
 	other := strings.Replace(good, theHex, otherHex, 1)
 	critical := func(s string) string { return s[:strings.Index(s, `,"optional"`)] }
-	for name, c := range map[string]struct {
-		payload  string
-		accepted bool
-	}{
-		"another image first":                 {critical(other) + "," + critical(good)[1:] + "}", true},
-		"another image last":                  {critical(good) + "," + critical(other)[1:] + "}", false},
-		"another image last, in another case": {critical(good) + `,"CRITICAL"` + strings.TrimPrefix(critical(other), `{"critical"`) + "}", false},
+	for name, payload := range map[string]string{
+		"another image first":                 critical(other) + "," + critical(good)[1:] + "}",
+		"another image last":                  critical(good) + "," + critical(other)[1:] + "}",
+		"another image last, in another case": critical(good) + `,"CRITICAL"` + strings.TrimPrefix(critical(other), `{"critical"`) + "}",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			candidate := legacyCandidate(t, sign, []byte(c.payload))
-			v := newVerifier(t, policyOf(key))
-			if !c.accepted {
-				wantRejected(t, v, candidate, "")
-				return
-			}
-			payloads, err := wantAccepted(t, v, candidate).Payloads()
-			if err != nil || !bytes.Contains(payloads, []byte(theHex)) {
-				t.Errorf("payloads are %s, %v", payloads, err)
-			}
+			wantRejected(t, newVerifier(t, policyOf(key)), legacyCandidate(t, sign, []byte(payload)), "")
 		})
 	}
 }

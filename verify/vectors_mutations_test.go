@@ -78,18 +78,10 @@ var (
 	badCheckpoint = because("signature on checkpoint did not verify").in("v2", because("failed to verify signatures on checkpoint"))
 	unreadable    = because("entry body is not a recognizable")
 
-	badSignature = because("does not verify with").
-			in("identity v1", because("transparency log signature does not match")).
-			in("identity v2", badProof).
-			in("identity none", because("hashed messages don't match"))
-	badContent = because("does not verify with").
-			in("identity v1 bundle", because("payload hash .* does not match envelope payload hash")).
-			in("identity v1 legacy", because("entry digest .* does not match artifact")).
-			in("identity v2", badProof).
-			in("identity none", because("without a log entry: failed to verify signature"))
-	badCertificate = because("transparency log certificate does not match").
-			in("v2", badProof).
-			in("none", because("leaf certificate verification failed"))
+	badSignature  = because("does not verify with")
+	badContent    = because("does not verify with|statement: JSON: |payload: JSON: ")
+	anotherName   = because("signed by .*: expected SAN value")
+	noName        = because("no Subject Alternative Name found")
 	anotherDigest = because("provided artifact digest does not match any digest in statement").
 			in("legacy", because("invalid or missing digest in claim"))
 )

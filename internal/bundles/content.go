@@ -22,6 +22,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/cosignkit/cosignkit/internal/limits"
+	"github.com/cosignkit/cosignkit/internal/strictjson"
 )
 
 // Subject is what a signature is about.
@@ -73,6 +74,9 @@ func Statement(s Subject) (sign.Content, error) {
 func CheckStatement(b []byte) error {
 	if len(b) > limits.Statement {
 		return limits.Exceeded("statement in bytes", limits.Statement)
+	}
+	if err := strictjson.Check(b); err != nil {
+		return fmt.Errorf("not an in-toto statement in JSON: %w", err)
 	}
 	var statement intoto.Statement
 	if err := protojson.Unmarshal(b, &statement); err != nil {

@@ -4,7 +4,6 @@
 package bundles
 
 import (
-	"bytes"
 	"cmp"
 	"crypto"
 	"encoding/base64"
@@ -22,6 +21,7 @@ import (
 	protorekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
 
 	"github.com/cosignkit/cosignkit/internal/limits"
+	"github.com/cosignkit/cosignkit/internal/strictjson"
 )
 
 // mediaType01 is the one version of bundles whose log entries need no inclusion
@@ -98,7 +98,7 @@ func FromLegacy(payload []byte, annotations map[string]string, parts Parts) (*pr
 	}
 	if b := annotations[static.RFC3161TimestampAnnotationKey]; parts.Timestamp && b != "" {
 		var timestamp cbundle.RFC3161Timestamp
-		if err := json.Unmarshal([]byte(b), &timestamp); err != nil {
+		if err := strictjson.Decode([]byte(b), &timestamp); err != nil {
 			return nil, fmt.Errorf("timestamp: %w", err)
 		}
 		if len(timestamp.SignedRFC3161Timestamp) > 0 {
@@ -148,16 +148,16 @@ func chainOf(annotations map[string]string, limit int) (*protocommon.X509Certifi
 }
 
 func certificatesOf(text string, limit int) ([][]byte, error) {
-	var all [][]byte
-	for rest := bytes.TrimSpace([]byte(text)); len(rest) > 0; rest = bytes.TrimSpace(rest) {
-		var block *pem.Block
-		block, rest = pem.Decode(rest)
-		if block == nil || block.Type != "CERTIFICATE" {
+	blocks, err := pemBlocks([]byte(text), "certificate", limit)
+	if err != nil {
+		return nil, err
+	}
+	all := make([][]byte, 0, len(blocks))
+	for _, block := range blocks {
+		if block.Type != "CERTIFICATE" {
 			return nil, errors.New("not a certificate in PEM")
 		}
-		if all = append(all, block.Bytes); len(all) > limit {
-			return nil, limits.Exceeded("number of certificates", limit)
-		}
+		all = append(all, block.Bytes)
 	}
 	return all, nil
 }
@@ -189,7 +189,7 @@ type head struct {
 
 func entryOf(annotation string) (*protorekor.TransparencyLogEntry, error) {
 	var b logBundle
-	if err := json.Unmarshal([]byte(annotation), &b); err != nil {
+	if err := strictjson.Decode([]byte(annotation), &b); err != nil {
 		return nil, err
 	}
 	if len(b.SignedEntryTimestamp) == 0 {
@@ -200,7 +200,7 @@ func entryOf(annotation string) (*protorekor.TransparencyLogEntry, error) {
 		return nil, fmt.Errorf("log id: %w", err)
 	}
 	var h head
-	if err := json.Unmarshal(b.Payload.Body, &h); err != nil {
+	if err := strictjson.Decode(b.Payload.Body, &h); err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
 	return &protorekor.TransparencyLogEntry{
@@ -217,7 +217,7 @@ func entryOf(annotation string) (*protorekor.TransparencyLogEntry, error) {
 // to be hashed for comparison.
 func hashOf(body []byte) (protocommon.HashAlgorithm, crypto.Hash) {
 	var h head
-	if err := json.Unmarshal(body, &h); err != nil {
+	if err := strictjson.Decode(body, &h); err != nil {
 		return protocommon.HashAlgorithm_SHA2_256, crypto.SHA256
 	}
 	switch h.Spec.Data.Hash.Algorithm {

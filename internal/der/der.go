@@ -142,15 +142,15 @@ func lengthOf(b []byte) (length int, rest []byte, err error) {
 	case b[0] == 0:
 		return 0, nil, errMinimal
 	}
-	var l uint64
+	var l int64
 	for _, c := range b[:n] {
-		l = l<<8 | uint64(c)
+		l = l<<8 | int64(c)
 	}
 	if l < 0x80 {
 		return 0, nil, errMinimal
 	}
-	if l > uint64(len(b)-n) {
+	if l > int64(len(b)-n) {
 		return 0, nil, errCut
 	}
-	return int(l), b[n:], nil //nolint:gosec // not more than len(b)
+	return int(l), b[n:], nil
 }

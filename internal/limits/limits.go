@@ -117,6 +117,30 @@ const (
 	// that name hundreds of hosts under 32 KiB.
 	Certificate = 64 << 10
 
+	// CertificateNames bounds the names of one certificate, and the constraints on
+	// names. A certificate to sign with has one name, and an authority a few
+	// constraints; each constraint is compared with each name below.
+	CertificateNames = 64
+
+	// Timestamp bounds one signed timestamp in bytes. With a chain of three
+	// certificates it is about 6 KiB.
+	Timestamp = 64 << 10
+
+	// Timestamps bounds those of one signature, as sigstore-go does. Policies ask for
+	// one or two.
+	Timestamps = 32
+
+	// EntrySignatures bounds the signatures of one log entry. Verifiers want one.
+	EntrySignatures = 16
+
+	// EntryCertificates bounds the certificates that a log entry has for one
+	// signature. Rekor reads no more.
+	EntryCertificates = 10
+
+	// ProofHashes bounds the hashes of an inclusion proof: those of a tree with 2^63
+	// entries are 63.
+	ProofHashes = 64
+
 	// DERDepth bounds how deep elements of ASN.1 contain each other. A timestamp
 	// with its certificates has about 15 levels.
 	DERDepth = 32

@@ -63,7 +63,7 @@ func (k *keySet) close(first int) []byte {
 				return k.textOf(candidate)
 			}
 		}
-		table[slot] = int32(i + 1) //nolint:gosec // at most limits.JSONValues
+		table[slot] = int32(i + 1) // at most limits.JSONValues
 	}
 	return nil
 }
