@@ -106,7 +106,7 @@ func (d *deployment) RoundTrip(request *http.Request) (*http.Response, error) {
 }
 
 // trusted is the root of the deployment, by way of JSON as a user has it.
-func (d *deployment) trusted(t testing.TB) *verify.TrustedRoot {
+func (d *deployment) trusted(t testing.TB, change ...func(*prototrustroot.TrustedRoot)) *verify.TrustedRoot {
 	t.Helper()
 	always := &protocommon.TimeRange{Start: timestamppb.New(d.root.cert.NotBefore)}
 	chained := func(uri string, chain ...*x509.Certificate) []*prototrustroot.CertificateAuthority {
@@ -129,13 +129,17 @@ func (d *deployment) trusted(t testing.TB) *verify.TrustedRoot {
 		}
 		return pb
 	}
-	b, err := protojson.Marshal(&prototrustroot.TrustedRoot{
+	all := &prototrustroot.TrustedRoot{
 		MediaType:              "application/vnd.dev.sigstore.trustedroot+json;version=0.1",
 		CertificateAuthorities: chained(fulcioURL, d.intermediate.cert, d.root.cert),
 		TimestampAuthorities:   chained(stampURL, d.stamps.leaf.cert, d.stamps.root.cert),
 		Ctlogs:                 logs(d.ct),
 		Tlogs:                  logs(d.v1.logKey, d.v2.logKey),
-	})
+	}
+	for _, f := range change {
+		f(all)
+	}
+	b, err := protojson.Marshal(all)
 	if err != nil {
 		t.Fatal(err)
 	}

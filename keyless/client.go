@@ -47,8 +47,9 @@ type Config struct {
 	// UserAgent is sent with each request. Empty means that of sigstore-go.
 	UserAgent string
 
-	// Logger is told of retries, and by New of what in the config is insecure.
-	// Nil discards it.
+	// Logger is told of retries, by New of what in the config is insecure, and
+	// with a warning, once in a process for each log, that something is about to
+	// be published there for ever. Nil discards it.
 	Logger *slog.Logger
 }
 

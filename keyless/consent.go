@@ -3,6 +3,12 @@
 
 package keyless
 
+import (
+	"context"
+	"log/slog"
+	"sync"
+)
+
 // PublicRecord says what becomes public when [Config].Consent is given, for a
 // program to show to its user.
 const PublicRecord = `Signing publishes, in append-only logs that anyone can read, for ever:
@@ -15,3 +21,18 @@ const PublicRecord = `Signing publishes, in append-only logs that anyone can rea
     also of a private repository, and who vouched for it. This is published
     when the certificate is issued, even if nothing is signed then.
 The logs give no way to change or delete any of it, now or later.`
+
+// warned are the services of which the process has said already that they publish.
+var warned sync.Map
+
+// warn says, once in a process for each service, what is about to be published
+// there. Consent can be a setting that somebody else made, or a flag that says
+// nothing of a log.
+func (c *Client) warn(ctx context.Context, address, what string) {
+	if !c.config.Logger.Enabled(ctx, slog.LevelWarn) {
+		return
+	}
+	if _, before := warned.LoadOrStore(address, true); !before {
+		c.config.Logger.WarnContext(ctx, "signing publishes "+what+" for ever, in a log that anyone can read", "log", address)
+	}
+}

@@ -55,6 +55,12 @@ func (c *Client) Record(ctx context.Context, b *protobundle.Bundle, key crypto.P
 	if err != nil {
 		return fault.New(verify.ErrInconclusive, opRecord, "", "trusted root", err)
 	}
+	if err := c.checkTrust(trusted, logs, authorities); err != nil {
+		return fault.New(verify.ErrMisconfigured, opRecord, "", "trusted root", err)
+	}
+	if err := guard(func() error { return c.checkSigned(b, key, trusted) }); err != nil {
+		return fault.New(verify.ErrMisconfigured, opRecord, "", "check of the signature", describe(err))
+	}
 	ctx, cancel := c.budget(ctx)
 	defer cancel()
 	var asked []string
@@ -66,7 +72,14 @@ func (c *Client) Record(ctx context.Context, b *protobundle.Bundle, key crypto.P
 			return fault.New(verify.ErrInconclusive, opRecord, authority.URL, "timestamp authority", err)
 		}
 	}
+	// A timestamp stays between two, and an entry does not.
+	if len(authorities) > 0 && len(logs) > 0 {
+		if err := guard(func() error { return verifyRecord(b, key, trusted, 0, len(authorities)) }); err != nil {
+			return fault.New(verify.ErrInconclusive, opRecord, authorities[0].URL, "check of the timestamp", describe(err))
+		}
+	}
 	for _, log := range logs {
+		c.warn(ctx, log.URL, "the signature and its public key or certificate")
 		if err := guard(func() error { return c.enter(ctx, log, b, key, trusted) }); err != nil {
 			return fault.New(verify.ErrInconclusive, opRecord, log.URL, "transparency log", err)
 		}

@@ -493,7 +493,7 @@ func TestRecordLies(t *testing.T) {
 			client := d.client(t, c.urls)
 			c.lie(t, d)
 			signatures, err := record(t.Context(), t, client, newP256(), signing.Bundle)
-			wantFault(t, err, verify.ErrInconclusive, "check of what was recorded")
+			wantFault(t, err, verify.ErrInconclusive, "check of ")
 			if signatures != nil {
 				t.Error("a signature beside an error")
 			}
@@ -703,12 +703,12 @@ func TestRecordWhatIsNoSignature(t *testing.T) {
 			if err := d.client(t, urls).Record(t.Context(), b, newP256().Public()); err == nil {
 				t.Errorf("%s, %s: no error", name, service)
 			} else {
-				wantFault(t, err, verify.ErrInconclusive)
+				wantFault(t, err, verify.ErrMisconfigured, "check of the signature")
 			}
 		}
 	}
 	err := d.client(t, ServiceURLs{Rekor: v1URL}).Record(t.Context(), &protobundle.Bundle{}, "no key")
-	wantFault(t, err, verify.ErrInconclusive)
+	wantFault(t, err, verify.ErrMisconfigured, "check of the signature")
 }
 
 func TestCanRecord(t *testing.T) {

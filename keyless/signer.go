@@ -83,6 +83,11 @@ func NewSigner(client *Client, config SignerConfig) (*Signer, error) {
 	if _, err := client.config.SigningConfig.fulcio(time.Now()); err != nil {
 		return nil, fault.New(verify.ErrMisconfigured, op, "", "", err)
 	}
+	if config.Identity != nil {
+		if err := config.Identity.Check(); err != nil {
+			return nil, fault.New(verify.ErrMisconfigured, op, "", "identity", err)
+		}
+	}
 	if config.Audience == "" {
 		config.Audience = DefaultAudience
 	}
@@ -244,6 +249,13 @@ func (s *Signer) certify(ctx context.Context) (*credential, error) {
 	if err != nil {
 		return nil, err
 	}
+	err = s.client.checkIssuance(trusted, key.Public())
+	if err == nil {
+		err = checkIssuer(claims, s.config.Identity)
+	}
+	if err != nil {
+		return nil, fault.New(verify.ErrMisconfigured, opCertificate, "", "", err)
+	}
 	der, address, err := s.client.askFulcio(ctx, token, key)
 	if err != nil {
 		return nil, fault.New(verify.ErrInconclusive, opCertificate, address, "", err)
@@ -278,6 +290,7 @@ func (c *Client) askFulcio(ctx context.Context, token string, key *ecdsa.Private
 	}
 	ctx, cancel := c.budget(ctx)
 	defer cancel()
+	c.warn(ctx, address, "who signs")
 	t := c.transport(ctx)
 	t.check = checkFulcioReply
 	fulcio := sign.NewFulcio(&sign.FulcioOptions{BaseURL: address, Transport: t, Timeout: -1})

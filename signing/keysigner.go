@@ -93,6 +93,9 @@ func NewKeySigner(config KeySignerConfig) (*KeySigner, error) {
 		return nil, misconfigured(op, "", err)
 	}
 	signer := &KeySigner{keypair: k, log: config.Log}
+	if len(config.CertificateChain) > limits.Chain {
+		return nil, misconfigured(op, "", limits.Exceeded("number of certificates", limits.Chain))
+	}
 	for i, c := range config.CertificateChain {
 		if i == 0 && !sameKey(c.PublicKey, config.Key.Public()) {
 			return nil, misconfigured(op, "", errors.New("the certificate is for another key"))
@@ -206,7 +209,26 @@ func (r Request) validate() ([]Form, error) {
 	if r.Repository == "" && slices.Contains(forms, Legacy) {
 		return nil, errors.New("a legacy signature needs a repository to claim")
 	}
-	return forms, nil
+	return forms, r.validateSize(forms)
+}
+
+// validateSize refuses what is too large in any of the forms, before the first of
+// them is signed and recorded.
+func (r Request) validateSize(forms []Form) error {
+	// All digests are of one size.
+	subject := bundles.Subject{Digest: digest.FromBytes(nil), Repository: r.Repository, Annotations: r.Annotations}
+	for _, form := range forms {
+		var err error
+		if form == Legacy {
+			_, err = bundles.Payload(subject)
+		} else {
+			_, err = bundles.Statement(subject)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // validateText refuses what JSON cannot carry as it is.

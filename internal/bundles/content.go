@@ -64,6 +64,9 @@ func Statement(s Subject) (sign.Content, error) {
 	if err := json.Compact(&compact, data); err != nil {
 		return nil, err
 	}
+	if compact.Len() > limits.Statement {
+		return nil, limits.Exceeded("statement in bytes", limits.Statement)
+	}
 	return &sign.DSSEData{Data: compact.Bytes(), PayloadType: types.IntotoPayloadType}, nil
 }
 

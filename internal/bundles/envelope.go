@@ -37,3 +37,18 @@ func AsMessage(b *protobundle.Bundle) (*protobundle.Bundle, []byte) {
 		}},
 	}, message
 }
+
+// WithoutCertificate returns b as if it had been made with a long-lived key. It
+// shares everything else with b.
+func WithoutCertificate(b *protobundle.Bundle) *protobundle.Bundle {
+	material := b.GetVerificationMaterial()
+	return &protobundle.Bundle{
+		MediaType: b.GetMediaType(),
+		VerificationMaterial: &protobundle.VerificationMaterial{
+			Content:                   &protobundle.VerificationMaterial_PublicKey{PublicKey: &protocommon.PublicKeyIdentifier{}},
+			TlogEntries:               material.GetTlogEntries(),
+			TimestampVerificationData: material.GetTimestampVerificationData(),
+		},
+		Content: b.GetContent(),
+	}
+}
