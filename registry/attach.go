@@ -23,21 +23,17 @@ import (
 
 // attach uploads a signature to where its form lives, makes sure that it is
 // found there, and reads it back.
-func (r repository) attach(ctx context.Context, target ocispec.Descriptor, s signing.Signature) (Attached, error) {
-	switch s.Form {
-	case signing.Bundle:
-		return r.attachBundle(ctx, target, s)
-	case signing.Legacy:
+func (r repository) attach(ctx context.Context, target ocispec.Descriptor, s checked) (Attached, error) {
+	if s.Form == signing.Legacy {
 		return r.attachLegacy(ctx, target, s)
-	default:
-		return Attached{}, fmt.Errorf("the signer returned a signature of form %s", s.Form)
 	}
+	return r.attachBundle(ctx, target, s)
 }
 
 // attachBundle pushes a manifest that refers to target and has the bundle as
 // its layer, see
 // https://github.com/sigstore/cosign/blob/main/specs/BUNDLE_SPEC.md.
-func (r repository) attachBundle(ctx context.Context, target ocispec.Descriptor, s signing.Signature) (Attached, error) {
+func (r repository) attachBundle(ctx context.Context, target ocispec.Descriptor, s checked) (Attached, error) {
 	layer := describe(bundleMediaType, s.Bundle)
 	config := ocispec.DescriptorEmptyJSON
 	subject := ocispec.Descriptor{MediaType: target.MediaType, Digest: target.Digest, Size: target.Size}
@@ -125,7 +121,7 @@ const listAttempts = 8
 
 // attachLegacy adds the signature to the manifest under the signature tag, see
 // https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md.
-func (r repository) attachLegacy(ctx context.Context, target ocispec.Descriptor, s signing.Signature) (Attached, error) {
+func (r repository) attachLegacy(ctx context.Context, target ocispec.Descriptor, s checked) (Attached, error) {
 	layer := describe(cosigntypes.SimpleSigningMediaType, s.Payload)
 	if err := r.pushBlobs(ctx, blob{layer, s.Payload}); err != nil {
 		return Attached{}, err

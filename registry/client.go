@@ -260,20 +260,7 @@ func (c *Client) signTarget(ctx context.Context, src source, name reference.Name
 		}
 	}
 	s := &signatures{client: c, signer: signer, to: to, request: o.request(name), onAttached: o.onAttached}
-	g, nodeCtx := errgroup.WithContext(ctx)
-	g.SetLimit(parallelNodes)
-	for _, n := range distinctDigests(nodes) {
-		g.Go(func() error {
-			if err := s.sign(nodeCtx, n); err != nil {
-				return fmt.Errorf("%s in the index: %w", n.Digest, err)
-			}
-			return nil
-		})
-	}
-	err = g.Wait()
-	if err == nil {
-		err = s.sign(ctx, target)
-	}
+	err = s.signAll(ctx, append(distinctDigests(nodes), target))
 	return s.attached, err
 }
 
@@ -289,16 +276,52 @@ type signatures struct {
 	attached []Attached
 }
 
-func (s *signatures) sign(ctx context.Context, target ocispec.Descriptor) error {
-	request := s.request
-	request.Digest = target.Digest
-	made, err := s.signer.Sign(ctx, request)
-	if err == nil && len(made) == 0 {
-		err = errors.New("the signer returned no signature")
-	}
+// signAll signs an index with what it contains, or one manifest: the last of
+// targets, which is attached to last. Nothing is attached before all is signed.
+func (s *signatures) signAll(ctx context.Context, targets []ocispec.Descriptor) error {
+	made := make([][]checked, len(targets))
+	err := s.each(ctx, targets, func(ctx context.Context, i int) (err error) {
+		made[i], err = s.make(ctx, targets[i])
+		return err
+	})
 	if err != nil {
 		return err
 	}
+	last := len(targets) - 1
+	err = s.each(ctx, targets[:last], func(ctx context.Context, i int) error { return s.attach(ctx, targets[i], made[i]) })
+	if err != nil {
+		return err
+	}
+	return s.attach(ctx, targets[last], made[last])
+}
+
+// each calls f for several targets at a time.
+func (s *signatures) each(ctx context.Context, targets []ocispec.Descriptor, f func(context.Context, int) error) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallelNodes)
+	for i, target := range targets {
+		g.Go(func() error {
+			err := f(ctx, i)
+			if err != nil && len(targets) > 1 {
+				err = fmt.Errorf("%s: %w", target.Digest, err)
+			}
+			return err
+		})
+	}
+	return g.Wait()
+}
+
+func (s *signatures) make(ctx context.Context, target ocispec.Descriptor) ([]checked, error) {
+	request := s.request
+	request.Digest = target.Digest
+	made, err := s.signer.Sign(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	return checkMade(ctx, target, request, made)
+}
+
+func (s *signatures) attach(ctx context.Context, target ocispec.Descriptor, made []checked) error {
 	for _, m := range made {
 		a, err := s.to.attach(ctx, target, m)
 		if err != nil {

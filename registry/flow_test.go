@@ -289,7 +289,7 @@ func TestFailedPushLeavesNoTag(t *testing.T) {
 		want   error
 	}{
 		{name: "the signer fails", signer: failingSigner{errors.New("token lost")}, want: verify.ErrInconclusive},
-		{name: "the signer returns nothing", signer: failingSigner{}, want: verify.ErrInconclusive},
+		{name: "the signer returns nothing", signer: failingSigner{}, want: verify.ErrMisconfigured},
 		{name: "the bundle is refused", fail: func(r *http.Request) bool {
 			return r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/referrers/")
 		}, want: verify.ErrInconclusive},

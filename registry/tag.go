@@ -145,7 +145,7 @@ func (x *referrersIndex) merge(current []byte) (*document, error) {
 		return nil, limits.Exceeded("number of referrers", limits.Candidates)
 	}
 	index.SchemaVersion, index.MediaType = 2, ocispec.MediaTypeImageIndex
-	b, err := json.Marshal(index)
+	b, err := marshal(index)
 	if err != nil {
 		return nil, err
 	}
@@ -195,12 +195,22 @@ func (x *signatureManifest) merge(current []byte) (*document, error) {
 		return nil, err
 	}
 	m.SchemaVersion, m.MediaType, m.Config = 2, ocispec.MediaTypeImageManifest, config.Descriptor
-	b, err := json.Marshal(m)
+	b, err := marshal(m)
 	if err != nil {
 		return nil, err
 	}
 	x.last = describe(m.MediaType, b)
 	return &document{blob: blob{x.last, b}, needs: &config}, nil
+}
+
+// marshal writes nothing that would be too large to be read again, with the
+// signatures of everybody in it.
+func marshal(document any) ([]byte, error) {
+	b, err := json.Marshal(document)
+	if err == nil && len(b) > limits.Manifest {
+		err = limits.Exceeded("manifest in bytes", limits.Manifest)
+	}
+	return b, err
 }
 
 // imageConfig is the configuration of the image that a signature manifest is in

@@ -131,7 +131,7 @@ func (k *KeySigner) Sign(ctx context.Context, request Request) ([]Signature, err
 	}
 	signatures := make([]Signature, 0, len(forms))
 	for _, form := range forms {
-		s := Signature{Form: form}
+		s := Signature{Form: form, PublicKey: k.PublicKey()}
 		if form == Legacy {
 			s.Payload, s.Annotations, err = maker.Legacy(ctx, subject)
 		} else {

@@ -5,6 +5,7 @@ package signing
 
 import (
 	"context"
+	"crypto"
 	"fmt"
 
 	"github.com/opencontainers/go-digest"
@@ -20,6 +21,9 @@ var (
 )
 
 // Signer signs image digests. Implementations are safe for concurrent use.
+//
+// Package registry reads what a Signer returns as a verifier does, and attaches
+// nothing that does not verify for the very request. See [Signature].
 type Signer interface {
 	// Sign returns one signature, or for the form Both two, over what request
 	// describes. It writes nothing to a registry. It returns promptly with the
@@ -48,7 +52,8 @@ type Request struct {
 	// Annotations are signed with the digest. At most 256.
 	Annotations map[string]string
 
-	// Form of the signature. Empty means Bundle.
+	// Form of the signature. Empty leaves it to the signer; those of this module
+	// then make a Bundle.
 	Form Form
 }
 
@@ -56,6 +61,10 @@ type Request struct {
 type Signature struct {
 	// Form is Bundle or Legacy, never Both.
 	Form Form
+
+	// PublicKey verifies the signature. Required, unless the signature comes with a
+	// certificate for it: a bundle names a long-lived key by a hint alone.
+	PublicKey crypto.PublicKey
 
 	// Bundle is the Sigstore bundle v0.3 in JSON. Set for the form Bundle.
 	Bundle []byte
