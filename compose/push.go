@@ -9,6 +9,7 @@ import (
 	"fmt"
 
 	containerd "github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/remotes"
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -56,10 +57,7 @@ func (p *Plan) Push(ctx context.Context, push Mover) (*Result, error) {
 	for _, t := range pushes {
 		w.do(t.outcomes, func(ctx context.Context) error {
 			w.tell(t.outcomes, Pushing)
-			pushed, err := push(ctx, t.image)
-			if err == nil {
-				err = t.signed(pushed)
-			}
+			pushed, err := t.push(ctx, push)
 			if err != nil {
 				return err
 			}
@@ -74,6 +72,27 @@ func (p *Plan) Push(ctx context.Context, push Mover) (*Result, error) {
 type signedPush struct {
 	transfer
 	signer *jointSigner // nil for an image that nobody signs
+	client *registry.Client
+	// attached is told of each signature.
+	attached func(registry.Attached)
+}
+
+// push has push push the image, and does not take the tool's word for it that it
+// used the resolver.
+func (t *signedPush) push(ctx context.Context, push Mover) (pushed ocispec.Descriptor, err error) {
+	if t.signer == nil {
+		return push(ctx, t.image)
+	}
+	err = t.client.SignPush(t.signer, func(resolver remotes.Resolver) error {
+		image := t.image
+		image.Resolver = resolver
+		pushed, err = push(ctx, image)
+		return err
+	}, registry.WithAttached(t.attached))
+	if err == nil && !t.signer.signed(pushed.Digest) {
+		err = fault.New(verify.ErrInconclusive, "push", t.image.Ref, "sign", fmt.Errorf("%s was pushed and not signed", fault.OneLine(pushed.Digest.String())))
+	}
+	return pushed, err
 }
 
 func (p *Plan) pushes(uses []use, signers map[string]signing.Signer, w *work) ([]*signedPush, error) {
@@ -99,11 +118,9 @@ func (p *Plan) pushes(uses []use, signers map[string]signing.Signer, w *work) ([
 		if err != nil {
 			return nil, err
 		}
-		t.image.Resolver = client.Resolver()
-		if t.signer != nil {
-			t.image.Resolver = client.SigningResolver(t.signer, registry.WithAttached(func(a registry.Attached) {
-				w.set(t.signer.owners(), "", func(o *Outcome) { o.Signatures = append(o.Signatures, a) })
-			}))
+		t.client, t.image.Resolver = client, client.Resolver()
+		t.attached = func(a registry.Attached) {
+			w.set(t.signer.owners(a), "", func(o *Outcome) { o.Signatures = append(o.Signatures, a) })
 		}
 	}
 	return all, nil
@@ -136,14 +153,6 @@ func (t *signedPush) preflight(ctx context.Context) error {
 		return fault.New(verify.ErrInconclusive, "push", t.image.Ref, "preflight", err)
 	}
 	return nil
-}
-
-// signed does not take the tool's word for it that it used the resolver.
-func (t *signedPush) signed(pushed ocispec.Descriptor) error {
-	if t.signer == nil || t.signer.signed(pushed.Digest) {
-		return nil
-	}
-	return fault.New(verify.ErrInconclusive, "push", t.image.Ref, "sign", fmt.Errorf("%s was pushed and not signed", fault.OneLine(pushed.Digest.String())))
 }
 
 // PushWith pushes what the image store of cd has under the name of the image. The

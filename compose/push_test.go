@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	containerd "github.com/containerd/containerd/v2/client"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/cosignkit/cosignkit/compose"
@@ -205,8 +206,41 @@ func TestAPusherThatDoesNotSignIsFoundOut(t *testing.T) {
 		}
 		return record.Target, err
 	})
-	if family(err) != "inconclusive" || !strings.Contains(err.Error(), "pushed and not signed") || len(images) != 1 {
+	if family(err) != "misconfigured" || !strings.Contains(err.Error(), "nothing was pushed with the resolver that signs") || len(images) != 1 {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestAPusherOfSomethingElseIsFoundOut: of another image than the reference names,
+// or than it says.
+func TestAPusherOfSomethingElseIsFoundOut(t *testing.T) {
+	t.Parallel()
+	for want, push := range map[string]func(s *scene, image compose.Image, named, other ocispec.Descriptor) (ocispec.Descriptor, error){
+		"another digest was pushed than the reference names": func(s *scene, image compose.Image, named, other ocispec.Descriptor) (ocispec.Descriptor, error) {
+			return named, s.cd.Push(s.ctx, image.Ref+"@"+named.Digest.String(), other, containerd.WithResolver(image.Resolver))
+		},
+		"was pushed and not signed": func(s *scene, image compose.Image, named, other ocispec.Descriptor) (ocispec.Descriptor, error) {
+			return named, s.cd.Push(s.ctx, image.Ref, other, containerd.WithResolver(image.Resolver))
+		},
+	} {
+		s := newScene(t)
+		s.put(s.cd, "a:v1", "a")
+		s.put(s.cd, "b:v1", "b")
+		project := s.load("services:\n  a:\n    image: $R/a:v1" + signed)
+		_, err := s.plan(project, compose.Config{Push: true}).Push(s.ctx, func(ctx context.Context, image compose.Image) (ocispec.Descriptor, error) {
+			named, err := s.cd.ImageService().Get(ctx, image.Ref)
+			if err != nil {
+				return ocispec.Descriptor{}, err
+			}
+			other, err := s.cd.ImageService().Get(ctx, strings.Replace(image.Ref, "/a:", "/b:", 1))
+			if err != nil {
+				return ocispec.Descriptor{}, err
+			}
+			return push(s, image, named.Target, other.Target)
+		})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
 	}
 }
 

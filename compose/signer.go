@@ -9,6 +9,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/cosignkit/cosignkit/registry"
 	"github.com/cosignkit/cosignkit/signing"
 )
 
@@ -19,7 +20,7 @@ type jointSigner struct {
 	mu sync.Mutex
 	// made are the parts of the signatures that are to be attached, in order.
 	made []*part
-	// digests are those that were signed.
+	// digests are those that a signature was attached to.
 	digests map[digest.Digest]bool
 }
 
@@ -64,17 +65,17 @@ func (s *jointSigner) Sign(ctx context.Context, request signing.Request) ([]sign
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.made = append(s.made, made...)
-	if s.digests == nil {
-		s.digests = map[digest.Digest]bool{}
-	}
-	s.digests[request.Digest] = true
 	return all, nil
 }
 
-// owners are the outcomes of the next signature that was attached.
-func (s *jointSigner) owners() []int {
+// owners are the outcomes of a signature that was attached: the next one.
+func (s *jointSigner) owners(a registry.Attached) []int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.digests == nil {
+		s.digests = map[digest.Digest]bool{}
+	}
+	s.digests[a.Subject] = true
 	if len(s.made) == 0 {
 		return nil
 	}

@@ -173,6 +173,9 @@ type Attached struct {
 // signed; in one with tag and digest the digest counts. The tag is not touched.
 func (c *Client) Sign(ctx context.Context, ref string, signer signing.Signer, opts ...SignOption) ([]Attached, error) {
 	name, err := normalize(ref)
+	if err == nil {
+		err = c.checkRequest(name, signer, makeSignOptions(opts))
+	}
 	if err != nil {
 		return nil, fault.New(verify.ErrMisconfigured, opSign, ref, "reference", err)
 	}
@@ -186,21 +189,15 @@ func (c *Client) Sign(ctx context.Context, ref string, signer signing.Signer, op
 // SignImage is [Client.Sign] for an image that is resolved already, such as one
 // that was just pushed. Nothing is resolved again.
 func (c *Client) SignImage(ctx context.Context, image verify.Image, signer signing.Signer, opts ...SignOption) ([]Attached, error) {
+	o := makeSignOptions(opts)
 	name, err := normalize(image.Name)
 	if err == nil {
-		err = checkTarget(image.Target)
-	}
-	if err == nil {
-		err = checkName(name, image.Target)
-	}
-	if err == nil && signer == nil {
-		err = errNoSigner
+		err = c.checkSigning(name, image.Target, signer, o)
 	}
 	if err != nil {
 		return nil, fault.New(verify.ErrMisconfigured, opSign, image.Name, "image", err)
 	}
-	o := makeSignOptions(opts)
-	if err := preflight(ctx, signer, o.request(name)); err != nil {
+	if err := o.preflight(ctx, signer, name, image.Target); err != nil {
 		return nil, fault.New(verify.ErrInconclusive, opSign, image.String(), "preflight", err)
 	}
 	attached, err := c.signTarget(ctx, c.pushSource(), name, image.Target, signer, o)
@@ -231,10 +228,45 @@ func (o signOptions) request(name reference.Named) signing.Request {
 	return r
 }
 
-// preflight finds what can fail before anything is uploaded.
-func preflight(ctx context.Context, signer signing.Signer, request signing.Request) error {
-	if p, ok := signer.(signing.Preflighter); ok {
-		return p.Preflight(ctx, request)
+// checkSigning refuses what cannot be signed as it was asked for. Each way to sign,
+// with a push or without one, comes through here before anything is uploaded or
+// published.
+func (c *Client) checkSigning(name reference.Named, target ocispec.Descriptor, signer signing.Signer, o signOptions) error {
+	err := c.checkRequest(name, signer, o)
+	if err == nil {
+		err = checkTarget(target)
+	}
+	if err == nil && target.Size > limits.Manifest {
+		err = limits.Exceeded("manifest in bytes", limits.Manifest)
+	}
+	if err == nil {
+		err = checkName(name, target)
+	}
+	return err
+}
+
+// checkRequest is the part of checkSigning that needs no image.
+func (c *Client) checkRequest(name reference.Named, signer signing.Signer, o signOptions) error {
+	if signer == nil {
+		return errNoSigner
+	}
+	if _, err := signing.ParseForm(string(o.form)); err != nil {
+		return err
+	}
+	if _, err := c.signatureRepository(o.repository); err != nil {
+		return fmt.Errorf("signature repository: %w", err)
+	}
+	if d, ok := name.(reference.Digested); ok {
+		return checkDescriptor(ocispec.Descriptor{Digest: d.Digest()})
+	}
+	return nil
+}
+
+// preflight finds what can fail before anything is uploaded. It may publish: where
+// nothing is to be signed, nobody is asked.
+func (o signOptions) preflight(ctx context.Context, signer signing.Signer, name reference.Named, target ocispec.Descriptor) error {
+	if p, ok := signer.(signing.Preflighter); ok && !o.once.has(name, target) {
+		return p.Preflight(ctx, o.request(name))
 	}
 	return nil
 }
@@ -243,6 +275,9 @@ func preflight(ctx context.Context, signer signing.Signer, request signing.Reque
 // what it contains.
 func (c *Client) signTarget(ctx context.Context, src source, name reference.Named, target ocispec.Descriptor, signer signing.Signer, o signOptions) ([]Attached, error) {
 	ctx = c.ownContext(ctx, limits.Manifest)
+	if o.once.has(name, target) {
+		return nil, nil
+	}
 	to := repository{source: src, name: name}
 	elsewhere, err := c.signatureRepository(o.repository)
 	if err != nil {
@@ -261,6 +296,9 @@ func (c *Client) signTarget(ctx context.Context, src source, name reference.Name
 	}
 	s := &signatures{client: c, signer: signer, to: to, request: o.request(name), onAttached: o.onAttached}
 	err = s.signAll(ctx, append(distinctDigests(nodes), target))
+	if err == nil {
+		o.once.add(name, target)
+	}
 	return s.attached, err
 }
 

@@ -16,7 +16,7 @@
 //     without a network where it can.
 //
 // A tool that has its own push and pull keeps them, and passes
-// [Client.SigningResolver] or [Client.VerifyingResolver] to
+// the resolver of [Client.SignPush] or [Client.VerifyingResolver] to
 // containerd.WithResolver. After such a pull it calls [KeepSignatures]. A daemon
 // that embeds containerd's transfer service passes [Client.ImageVerifier] to it.
 //

@@ -19,6 +19,7 @@ import (
 
 	containerd "github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/images"
+	"github.com/containerd/containerd/v2/core/remotes"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"github.com/containerd/platforms"
 	"github.com/distribution/reference"
@@ -223,14 +224,16 @@ func ExampleClient_VerifyingResolver() {
 }
 
 // A tool with its own push passes the resolver and changes nothing else.
-func ExampleClient_SigningResolver() {
+func ExampleClient_SignPush() {
 	e, client, done := newExample()
 	defer done()
 
-	resolver := client.SigningResolver(e.signer, registry.WithAttached(func(a registry.Attached) {
+	err := client.SignPush(e.signer, func(resolver remotes.Resolver) error {
+		return e.cd.Push(e.ctx, e.ref, e.target, containerd.WithResolver(resolver))
+	}, registry.WithAttached(func(a registry.Attached) {
 		fmt.Println(a.Form, "by the", a.Source)
 	}))
-	if err := e.cd.Push(e.ctx, e.ref, e.target, containerd.WithResolver(resolver)); err != nil {
+	if err != nil {
 		log.Fatal(err)
 	}
 	// Output: bundle by the referrers API

@@ -174,11 +174,14 @@ func TestHooksFitContainerd(t *testing.T) {
 		cd, ctx := newStore(t)
 		key := newKey(t)
 		desc := putImage(ctx, t, cd, "hooks")
-		signing := c.SigningResolver(signerOf(t, key))
+		signer := signerOf(t, key)
+		push := func(ref string) error {
+			return c.SignPush(signer, func(r remotes.Resolver) error { return cd.Push(ctx, reg.ref(ref), desc, withResolver(r)) })
+		}
 		// One resolver, one digest, several tags and repositories: whatever a
 		// tracker remembers, each gets its content, its tag and its signature.
 		for _, ref := range []string{"one:a", "one:b", "two:a", "one:a"} {
-			if err := cd.Push(ctx, reg.ref(ref), desc, withResolver(signing)); err != nil {
+			if err := push(ref); err != nil {
 				t.Fatalf("%s: %v", ref, err)
 			}
 			repo, tag, _ := strings.Cut(ref, ":")
@@ -200,7 +203,7 @@ func TestHooksFitContainerd(t *testing.T) {
 		// A tag that somebody moved is put back, although this resolver has
 		// pushed that digest there before.
 		pushUnsigned(ctx, t, c, cd, reg.ref("one:a"), putImage(ctx, t, cd, "else"))
-		if err := cd.Push(ctx, reg.ref("one:a"), desc, withResolver(signing)); err != nil {
+		if err := push("one:a"); err != nil {
 			t.Fatal(err)
 		}
 		if got := reg.digestOf(t, "one", "a"); got != desc.Digest {
@@ -212,8 +215,9 @@ func TestHooksFitContainerd(t *testing.T) {
 		if _, err := other.Pull(ctx, reg.ref("one:a"), withResolver(c.VerifyingResolver(nil))); !errors.Is(err, verify.ErrMisconfigured) {
 			t.Errorf("a verifying resolver without a verifier: %v", err)
 		}
-		if err := cd.Push(ctx, reg.ref("one:z"), desc, withResolver(c.SigningResolver(nil))); !errors.Is(err, verify.ErrMisconfigured) {
-			t.Errorf("a signing resolver without a signer: %v", err)
+		signer = nil
+		if err := push("one:z"); !errors.Is(err, verify.ErrMisconfigured) {
+			t.Errorf("a push without a signer: %v", err)
 		}
 	})
 }

@@ -35,6 +35,7 @@ type signOptions struct {
 	recursive   bool
 	repository  *string
 	onAttached  func(Attached)
+	once        *Once
 }
 
 type verifyOptions struct {

@@ -13,6 +13,7 @@ import (
 
 	containerd "github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/content"
+	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/containerd/v2/core/remotes"
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
@@ -34,13 +35,17 @@ import (
 func (c *Client) Push(ctx context.Context, cd *containerd.Client, ref string, target ocispec.Descriptor, signer signing.Signer, remoteOpts []containerd.RemoteOpt, opts ...SignOption) ([]Attached, error) {
 	name, err := normalize(ref)
 	if err == nil {
-		err = checkTarget(target)
-	}
-	if d, ok := name.(reference.Digested); err == nil && ok && d.Digest() != target.Digest {
-		err = fmt.Errorf("it names another digest than the image, %s", target.Digest)
+		err = c.checkSigning(name, target, signer, makeSignOptions(opts))
 	}
 	if err != nil {
 		return nil, fault.New(verify.ErrMisconfigured, opPush, ref, "reference", err)
+	}
+	root, err := readStore(ctx, cd.ContentStore(), target.Digest, limits.Manifest)
+	if err != nil {
+		return nil, fault.New(storeKind(err), opPush, ref, "read content store", err)
+	}
+	if err := checkRoot(target, root); err != nil {
+		return nil, fault.New(verify.ErrMisconfigured, opPush, ref, "manifest", err)
 	}
 	var attached []Attached
 	opts = append(slices.Clip(opts), signOption(func(o *signOptions) {
@@ -52,8 +57,11 @@ func (c *Client) Push(ctx context.Context, cd *containerd.Client, ref string, ta
 			}
 		}
 	}))
-	remoteOpts = append(slices.Clip(remoteOpts), containerd.WithResolver(c.SigningResolver(signer, opts...)))
-	if err := cd.Push(c.quiet(ctx), withDigest(name, target.Digest), target, remoteOpts...); err != nil {
+	err = c.SignPush(signer, func(resolver remotes.Resolver) error {
+		all := append(slices.Clip(remoteOpts), containerd.WithResolver(resolver))
+		return cd.Push(c.quiet(ctx), withDigest(name, target.Digest), target, all...)
+	}, opts...)
+	if err != nil {
 		return attached, fault.New(kindOf(err), opPush, name.String(), "", failed(ctx, err))
 	}
 	return attached, nil
@@ -104,11 +112,7 @@ func (p *signingPusher) Push(ctx context.Context, desc ocispec.Descriptor) (cont
 	if desc.Digest != p.root {
 		return p.content.Push(p.resolver.client.quiet(ctx), desc)
 	}
-	err := checkTarget(desc)
-	if err == nil && desc.Size > limits.Manifest {
-		err = limits.Exceeded("manifest in bytes", limits.Manifest)
-	}
-	if err != nil {
+	if err := p.resolver.client.checkSigning(p.name, desc, p.resolver.signer, p.resolver.signOptions); err != nil {
 		return nil, fault.New(verify.ErrMisconfigured, opPush, p.ref, "", err)
 	}
 	now := time.Now()
@@ -119,17 +123,33 @@ func (p *signingPusher) Push(ctx context.Context, desc ocispec.Descriptor) (cont
 // refers to is in the registry.
 func (p *signingPusher) finish(ctx context.Context, desc ocispec.Descriptor, b []byte) error {
 	ctx = p.resolver.client.ownContext(ctx, limits.Manifest)
+	if err := checkRoot(desc, b); err != nil {
+		return fault.New(verify.ErrMisconfigured, opPush, p.ref, "manifest", err)
+	}
 	if err := p.pushRoot(ctx, desc, b); err != nil {
 		return fault.New(kindOf(err), opPush, p.ref, "manifest by digest", err)
 	}
 	if _, err := p.resolver.client.signTarget(ctx, p.source, p.name, desc, p.resolver.signer, p.resolver.signOptions); err != nil {
 		return p.leftBehind("sign", err)
 	}
-	if p.tag == "" {
-		return nil
+	if p.tag != "" {
+		if err := p.push(ctx, p.repository.tag(p.tag), desc, b); err != nil {
+			return p.leftBehind("tag", err)
+		}
 	}
-	if err := p.push(ctx, p.repository.tag(p.tag), desc, b); err != nil {
-		return p.leftBehind("tag", err)
+	p.resolver.finish(p.ref)
+	return nil
+}
+
+// checkRoot wants the content to be what the media type says, which goes up with
+// it: a manifest or an index.
+func checkRoot(desc ocispec.Descriptor, b []byte) error {
+	err := checkIndex(b)
+	if err != nil && !errors.Is(err, errNoIndex) {
+		return err
+	}
+	if (err == nil) != images.IsIndexType(desc.MediaType) {
+		return fmt.Errorf("%w: it is no %s", errContent, desc.MediaType)
 	}
 	return nil
 }

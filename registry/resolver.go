@@ -17,7 +17,6 @@ import (
 
 	"github.com/cosignkit/cosignkit/internal/fault"
 	"github.com/cosignkit/cosignkit/internal/limits"
-	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
 )
 
@@ -119,54 +118,4 @@ func setOptions(resolver remotes.Resolver, opts []transfer.ImageResolverOption) 
 	if r, ok := resolver.(remotes.ResolverWithOptions); ok {
 		r.SetOptions(opts...)
 	}
-}
-
-// SigningResolver returns a resolver for containerd.WithResolver and an
-// unmodified client.Push. Its Pusher needs a reference with the digest to sign,
-// as client.Push passes it; it uploads by digest, and when the root of the image
-// is committed, signs and attaches, and then writes the tag, if there is one.
-// An error of these steps is returned by that Commit, and so by client.Push.
-// Without a signer every Pusher fails. It resolves and fetches like
-// [Client.Resolver]. One resolver serves any number of images.
-func (c *Client) SigningResolver(signer signing.Signer, opts ...SignOption) remotes.Resolver {
-	return &signingResolver{plainResolver: plainResolver{client: c}, signer: signer, signOptions: makeSignOptions(opts)}
-}
-
-type signingResolver struct {
-	plainResolver
-	signer      signing.Signer
-	signOptions signOptions
-}
-
-// Pusher returns a pusher for the image that ref names with its digest, as
-// client.Push calls it: repository:tag@digest.
-func (r *signingResolver) Pusher(ctx context.Context, ref string) (remotes.Pusher, error) {
-	name, err := reference.ParseNormalizedNamed(ref)
-	if err == nil && r.signer == nil {
-		err = errNoSigner
-	}
-	if err != nil {
-		return nil, fault.New(verify.ErrMisconfigured, opPush, ref, "reference", err)
-	}
-	digested, ok := name.(reference.Digested)
-	if !ok {
-		return nil, fault.New(verify.ErrMisconfigured, opPush, ref, "reference", errors.New("no digest to sign"))
-	}
-	if err := preflight(ctx, r.signer, r.signOptions.request(name)); err != nil {
-		return nil, fault.New(verify.ErrInconclusive, opPush, ref, "preflight", err)
-	}
-	p := &signingPusher{
-		resolver:   r,
-		repository: repository{source: r.client.pushSource(), name: name},
-		ref:        ref,
-		root:       digested.Digest(),
-	}
-	if tagged, ok := name.(reference.Tagged); ok {
-		p.tag = tagged.Tag()
-	}
-	p.content, err = p.source.resolver.Pusher(r.client.quiet(ctx), p.digest(p.root))
-	if err != nil {
-		return nil, fault.New(kindOf(err), opPush, ref, "", err)
-	}
-	return p, nil
 }

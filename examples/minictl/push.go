@@ -15,7 +15,6 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/containerd/platforms"
 	"github.com/distribution/reference"
-	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/pflag"
 
@@ -76,21 +75,15 @@ func (p *push) run(ctx context.Context, a *app, ref string) error {
 			return err
 		}
 	}
-	opts := []registry.SignOption{registry.WithForm(form)}
+	opts := []registry.SignOption{registry.WithForm(form), &registry.Once{}}
 	if p.sign.recursive {
 		opts = append(opts, registry.WithRecursive())
 	}
-	signed := map[digest.Digest]bool{}
 	for i, name := range names {
-		target, needed := targets[i], signer
-		if signed[target.Digest] {
-			needed = nil
-		}
-		out, err := pushOne(ctx, a, cd, name, target, needed, opts)
+		out, err := pushOne(ctx, a, cd, name, targets[i], signer, opts)
 		if err != nil {
 			return err
 		}
-		signed[target.Digest] = true
 		if err := a.print(out); err != nil {
 			return err
 		}

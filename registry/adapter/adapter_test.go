@@ -19,18 +19,22 @@ import (
 
 	containerd "github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/images"
+	"github.com/containerd/containerd/v2/core/remotes"
 	"github.com/containerd/containerd/v2/core/remotes/docker"
 	"github.com/containerd/errdefs"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/cosignkit/cosignkit/registry"
 	"github.com/cosignkit/cosignkit/registry/adapter"
+	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
 )
 
 func (b *bench) push(s *adapter.Signing, ref string, target ocispec.Descriptor) error {
 	b.t.Helper()
-	return b.cd.Push(b.ctx, ref, target, containerd.WithResolver(s.Resolver(docker.NewInMemoryTracker())))
+	return s.Push(ref, docker.NewInMemoryTracker(), func(r remotes.Resolver) error {
+		return b.cd.Push(b.ctx, ref, target, containerd.WithResolver(r))
+	})
 }
 
 func TestPushWritesTheTagLast(t *testing.T) {
@@ -658,5 +662,44 @@ func TestAFailureLeavesNoTag(t *testing.T) {
 	}
 	if got := b.tagged("app", "v1"); got != image.Digest {
 		t.Errorf("the tag is %q", got)
+	}
+}
+
+// TestPushOfAnotherDigestIsNoSuccess: neither the first time nor when the image that
+// the reference names was signed before.
+func TestPushOfAnotherDigestIsNoSuccess(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	image, other := b.image("a"), b.image("b")
+	s := b.signing(b.adapter())
+	for _, before := range []bool{false, true} {
+		err := b.push(s, b.ref("app:v1@"+image.Digest.String()), other)
+		if !errors.Is(err, verify.ErrMisconfigured) || !strings.Contains(err.Error(), "another digest was pushed than the reference names") {
+			t.Errorf("signed before: %t: %v", before, err)
+		}
+		if before {
+			break
+		}
+		if err := b.push(s, b.ref("app:there"), image); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := b.tagged("app", "v1"); got != "" {
+		t.Errorf("the tag is %s", got)
+	}
+}
+
+// TestASignerInOneFormRefusesAnother: what the options say is not what another
+// option gets.
+func TestASignerInOneFormRefusesAnother(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	client, err := b.adapter().Client(b.ref("app:v1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = client.Push(b.ctx, b.cd.Client, b.ref("app:v1"), b.image("a"), b.signing(b.adapter()).Signer(), nil, registry.WithForm(signing.Legacy))
+	if !errors.Is(err, verify.ErrMisconfigured) || b.tagged("app", "v1") != "" {
+		t.Errorf("the tag is %q, %v", b.tagged("app", "v1"), err)
 	}
 }

@@ -11,7 +11,7 @@
 // told then of everything that can be known to fail without a registry:
 //
 //   - [Adapter.Signing] opens the key or gets an identity.
-//     [Signing.Resolver] is for the push, which then writes the tag last;
+//     [Signing.Push] has the tool push, and the tag written last;
 //     [Signing.Sign] is for a push that is over.
 //   - [Adapter.Verification] reads the policy. [Verification.Verify] asks the
 //     registry, [Verification.Ensure] first what is in the image store; either

@@ -12,6 +12,7 @@ import (
 	"os"
 
 	containerd "github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/remotes"
 	"github.com/containerd/containerd/v2/core/remotes/docker"
 
 	"github.com/cosignkit/cosignkit/registry"
@@ -39,7 +40,9 @@ func Example_push() {
 		if err != nil {
 			return err
 		}
-		return client.Push(ctx, ref, image.Target(), containerd.WithResolver(signing.Resolver(docker.NewInMemoryTracker())))
+		return signing.Push(ref, docker.NewInMemoryTracker(), func(r remotes.Resolver) error {
+			return client.Push(ctx, ref, image.Target(), containerd.WithResolver(r))
+		})
 	}
 	fmt.Println(push(context.Background(), nil, "registry.example/app:v1", "notary", ""))
 	// Output:

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	containerd "github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/remotes"
 	"github.com/containerd/containerd/v2/core/remotes/docker"
 	"github.com/sigstore/sigstore/pkg/signature/kms/fake"
 
@@ -244,7 +245,10 @@ func TestOneTrackerServesAllPushes(t *testing.T) {
 	for i, s := range []*adapter.Signing{s, s, none, none} {
 		for _, repository := range []string{"app", "elsewhere"} {
 			tag := fmt.Sprint("v", i)
-			if err := b.cd.Push(b.ctx, b.ref(repository+":"+tag), image, containerd.WithResolver(s.Resolver(tracker))); err != nil {
+			err := s.Push(b.ref(repository+":"+tag), tracker, func(r remotes.Resolver) error {
+				return b.cd.Push(b.ctx, b.ref(repository+":"+tag), image, containerd.WithResolver(r))
+			})
+			if err != nil {
 				t.Fatal(err)
 			}
 			if got := b.tagged(repository, tag); got != image.Digest {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/containerd/containerd/v2/core/remotes"
 	"github.com/containerd/containerd/v2/core/remotes/docker"
 	"github.com/containerd/log"
 	"github.com/sirupsen/logrus"
@@ -58,11 +59,16 @@ func TestClientsOfPushesAreNotKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 * latest {
-		r := s.Resolver(docker.NewInMemoryTracker())
-		for range 2 { // one for each resolver, however often it is used
-			if _, err := r.Pusher(t.Context(), "registry.example/app:v1@sha256:"+strings.Repeat("a", 64)); err != nil {
-				t.Fatal(err)
+		err := s.Push("registry.example/app:v1", docker.NewInMemoryTracker(), func(r remotes.Resolver) error {
+			for range 2 { // one for each push, however often it is used
+				if _, err := r.Pusher(t.Context(), "registry.example/app:v1@sha256:"+strings.Repeat("a", 64)); err != nil {
+					return err
+				}
 			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
 	}
 	if len(a.tracked) != latest || len(a.clients) != 1 {

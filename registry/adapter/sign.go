@@ -12,12 +12,9 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/containerd/containerd/v2/core/remotes"
 	"github.com/containerd/containerd/v2/core/remotes/docker"
-	"github.com/distribution/reference"
-	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/cosignkit/cosignkit/internal/fault"
@@ -35,9 +32,7 @@ const opSigning = "set up signing"
 type Signing struct {
 	adapter *Adapter
 	signer  signing.Signer // nil if nothing is signed
-
-	mu   sync.Mutex
-	done map[string]bool // what is signed and attached, as repository@digest
+	once    registry.Once
 }
 
 // Signing checks o, and everything else that can fail without a registry: it
@@ -45,7 +40,7 @@ type Signing struct {
 // certificate. Call it before anything is uploaded. For the provider none it
 // returns a Signing that does not sign.
 func (a *Adapter) Signing(ctx context.Context, o SignOptions) (*Signing, error) {
-	s := &Signing{adapter: a, done: map[string]bool{}}
+	s := &Signing{adapter: a}
 	on, err := a.enabled(o.Provider, o.useless)
 	if err != nil {
 		return nil, misconfigured(opSigning, "", err)
@@ -84,141 +79,59 @@ func (s *Signing) Enabled() bool { return s.signer != nil }
 // or nil if it does not sign. It is for registry.Client; give it no other form.
 func (s *Signing) Signer() signing.Signer { return s.signer }
 
-// Resolver returns a resolver for containerd.WithResolver, with which a push
-// signs: content goes up by digest, the digest is signed, and then the tag is
-// written, see registry.Client.SigningResolver. Without signing, it is a resolver
-// that pushes. The tracker, which may be nil, is the tool's, for its progress, and may
-// be the same for all pushes: what it remembers decides nothing.
-func (s *Signing) Resolver(tracker docker.StatusTracker) remotes.Resolver {
-	return &pushResolver{signing: s, tracker: tracker, clients: map[string]*registry.Client{}}
+// Push has push push ref, with a resolver for containerd.WithResolver that signs:
+// content goes up by digest, the digest is signed, and then the tag is written. The
+// error is misconfigured where what was pushed is not what the reference names, see
+// registry.Client.SignPush. Without signing, the resolver only pushes. The tracker,
+// which may be nil, is the tool's, for its progress, and may be the same for all
+// pushes: what it remembers decides nothing.
+func (s *Signing) Push(ref string, tracker docker.StatusTracker, push func(remotes.Resolver) error) error {
+	client, err := s.adapter.pushClient(ref, tracker)
+	if err != nil {
+		return err
+	}
+	if s.signer == nil {
+		return push(client.Resolver())
+	}
+	return client.SignPush(s.signer, push, &s.once, s.logged(ref))
 }
 
 // Sign signs target, which was pushed as ref, and attaches the signature. Until
 // then others can pull the image without one: where the tool's push takes a
-// resolver, [Signing.Resolver] signs before the tag is written. Without signing,
-// Sign does nothing.
+// resolver, [Signing.Push] signs before the tag is written. Without signing, Sign
+// does nothing.
 func (s *Signing) Sign(ctx context.Context, ref string, target ocispec.Descriptor) error {
 	if s.signer == nil {
 		return nil
 	}
-	const op = "sign"
 	client, err := s.adapter.Client(ref)
 	if err != nil {
 		return err
 	}
-	named, err := reference.ParseNormalizedNamed(ref)
-	if err == nil {
-		if d, ok := named.(reference.Digested); ok && d.Digest() != target.Digest {
-			err = fmt.Errorf("it names another digest than the image, %s", target.Digest)
-		}
-	}
-	if err != nil {
-		return fault.New(verify.ErrMisconfigured, op, printable(ref), "reference", err)
-	}
-	name := signedName(named, target.Digest)
-	if s.isDone(name) {
-		return nil
-	}
-	if _, err := client.SignImage(ctx, verify.Image{Name: ref, Target: target}, s.signer); err != nil {
-		return err
-	}
-	s.setDone(name)
-	return nil
+	_, err = client.SignImage(ctx, verify.Image{Name: ref, Target: target}, s.signer, &s.once, s.logged(ref))
+	return err
 }
 
-func signedName(named reference.Named, d digest.Digest) string {
-	return named.Name() + "@" + d.String()
+func (s *Signing) logged(ref string) registry.SignOption {
+	return registry.WithAttached(func(a registry.Attached) {
+		s.adapter.log.Info("signed " + verify.Image{Name: ref, Target: ocispec.Descriptor{Digest: a.Subject}}.String())
+	})
 }
 
-func (s *Signing) isDone(name string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.done[name]
-}
-
-func (s *Signing) setDone(name string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.done[name] = true
-	s.adapter.log.Info("signed " + name)
-}
-
-// pushResolver finds the client of each reference.
-type pushResolver struct {
-	signing *Signing
-	tracker docker.StatusTracker
-
-	mu      sync.Mutex
-	clients map[string]*registry.Client
-}
-
-func (r *pushResolver) client(ref string) (*registry.Client, error) {
-	if r.tracker == nil {
-		return r.signing.adapter.Client(ref)
-	}
-	a := r.signing.adapter
+// pushClient is the client for one push, with the tracker of the tool.
+func (a *Adapter) pushClient(ref string, tracker docker.StatusTracker) (*registry.Client, error) {
 	host, err := a.insecureHost(ref)
 	if err != nil {
 		return nil, err
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if c := r.clients[host]; c != nil {
-		return c, nil
+	if tracker == nil {
+		return a.client(host)
 	}
-	c, err := a.newClient(host, r.tracker)
-	if err != nil {
-		return nil, err
+	c, err := a.newClient(host, tracker)
+	if err == nil {
+		a.remember(c)
 	}
-	r.clients[host] = c
-	a.remember(c)
-	return c, nil
-}
-
-func (r *pushResolver) Resolve(ctx context.Context, ref string) (string, ocispec.Descriptor, error) {
-	client, err := r.client(ref)
-	if err != nil {
-		return "", ocispec.Descriptor{}, err
-	}
-	return client.Resolver().Resolve(ctx, ref)
-}
-
-func (r *pushResolver) Fetcher(ctx context.Context, ref string) (remotes.Fetcher, error) {
-	client, err := r.client(ref)
-	if err != nil {
-		return nil, err
-	}
-	return client.Resolver().Fetcher(ctx, ref)
-}
-
-// Pusher is given repository:tag@digest, by client.Push.
-func (r *pushResolver) Pusher(ctx context.Context, ref string) (remotes.Pusher, error) {
-	client, err := r.client(ref)
-	if err != nil {
-		return nil, err
-	}
-	s := r.signing
-	if s.signer == nil {
-		return client.Resolver().Pusher(ctx, ref)
-	}
-	named, err := reference.ParseNormalizedNamed(ref)
-	if err != nil {
-		return nil, err
-	}
-	digested, ok := named.(reference.Digested)
-	if !ok { // which the signing resolver refuses
-		return client.SigningResolver(s.signer).Pusher(ctx, ref)
-	}
-	name := signedName(named, digested.Digest())
-	if s.isDone(name) {
-		return client.Resolver().Pusher(ctx, ref)
-	}
-	expected := s.signer.(*formSigner).signatures()
-	return client.SigningResolver(s.signer, registry.WithAttached(func(registry.Attached) {
-		if expected--; expected == 0 {
-			s.setDone(name)
-		}
-	})).Pusher(ctx, ref)
+	return c, err
 }
 
 // formSigner signs in one form, with annotations.
@@ -228,14 +141,10 @@ type formSigner struct {
 	annotations map[string]string
 }
 
-func (f *formSigner) signatures() int {
-	if f.form == signing.Both {
-		return 2
+func (f *formSigner) request(r signing.Request) (signing.Request, error) {
+	if r.Form != "" && r.Form != f.form {
+		return r, misconfigured("sign", "", fmt.Errorf("the form is %s by the options, and %s is asked for", f.form, r.Form))
 	}
-	return 1
-}
-
-func (f *formSigner) request(r signing.Request) signing.Request {
 	r.Form = f.form
 	all := maps.Clone(f.annotations)
 	if all == nil {
@@ -243,17 +152,25 @@ func (f *formSigner) request(r signing.Request) signing.Request {
 	}
 	maps.Copy(all, r.Annotations)
 	r.Annotations = all
-	return r
+	return r, nil
 }
 
 func (f *formSigner) Sign(ctx context.Context, request signing.Request) ([]signing.Signature, error) {
-	return f.Signer.Sign(ctx, f.request(request))
+	request, err := f.request(request)
+	if err != nil {
+		return nil, err
+	}
+	return f.Signer.Sign(ctx, request)
 }
 
 // Preflight implements signing.Preflighter.
 func (f *formSigner) Preflight(ctx context.Context, request signing.Request) error {
+	request, err := f.request(request)
+	if err != nil {
+		return err
+	}
 	if p, ok := f.Signer.(signing.Preflighter); ok {
-		return p.Preflight(ctx, f.request(request))
+		return p.Preflight(ctx, request)
 	}
 	return nil
 }

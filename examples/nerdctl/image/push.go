@@ -102,7 +102,7 @@ func pushImageWithLocal(ctx context.Context, client *containerd.Client, parsedRe
 		return client.Push(ctx, parsedReference.String(), img.Target, containerd.WithResolver(r))
 	}
 	if options.Signing.Enabled() {
-		return pushFunc(options.Signing.Resolver(pushTracker))
+		return options.Signing.Push(parsedReference.String(), pushTracker, pushFunc)
 	}
 	return pushFunc(docker.NewResolver(docker.ResolverOptions{
 		Tracker: pushTracker,
