@@ -145,7 +145,7 @@ func TestSignPushOfAnotherDigestFails(t *testing.T) {
 					return cd.Push(ctx, reg.ref(repository+tag+"@"+test.named.Digest.String()), test.pushed, withResolver(r))
 				})
 				if name == "an index of the name" {
-					// What the reference names was pushed, and signed.
+					// The index contains the image that the reference names, so it is signed.
 					if err != nil || signer.signatures.Load() != 1 {
 						t.Errorf("%d signatures, %v", signer.signatures.Load(), err)
 					}

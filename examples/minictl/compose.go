@@ -30,6 +30,7 @@ type composeCommand struct {
 	profiles        []string
 	requireVerified bool
 	verify          bool
+	yes             bool
 
 	command  string
 	services []string
@@ -52,6 +53,7 @@ func (c *composeCommand) flags(f *pflag.FlagSet) {
 	f.StringVarP(&c.name, "project-name", "p", "", "`NAME` of the project (default that of the file, or of the directory)")
 	f.StringArrayVar(&c.profiles, "profile", nil, "enable the services of a `PROFILE`; may be repeated")
 	f.BoolVar(&c.requireVerified, "require-verified", false, "refuse services that are not verified")
+	f.BoolVarP(&c.yes, "yes", "y", false, "push: agree to what is published for ever")
 	f.BoolVar(&c.verify, "verify", false, "config: verify, and print a Compose file that pins what was verified")
 }
 
@@ -76,6 +78,8 @@ func (c *composeCommand) arguments(args []string) error {
 		return fmt.Errorf("%s: a command after -- is for run", c.command)
 	case c.verify && c.command != "config":
 		return fmt.Errorf("%s: --verify is for config; %[1]s does what the fields of the services say", c.command)
+	case c.yes && c.command != "push":
+		return fmt.Errorf("%s: --yes is for push", c.command)
 	case c.requireVerified && (c.command == "push" || c.command == "down" || c.command == "config" && !c.verify):
 		return fmt.Errorf("%s: --require-verified is for pull, up, run and config --verify", c.command)
 	}
@@ -117,7 +121,7 @@ func (c *composeCommand) load(ctx context.Context) (*types.Project, error) {
 // plan reads the fields. What follows is told to progress. The store is for images
 // that are not to be pulled, and may be nil.
 func (c *composeCommand) plan(a *app, project *types.Project, push bool, store *containerd.Client, progress *composeProgress) (*compose.Plan, error) {
-	sign, err := a.adapter()
+	sign, err := a.adapter(c.yes)
 	if err != nil {
 		return nil, err
 	}
@@ -131,8 +135,13 @@ func (c *composeCommand) plan(a *app, project *types.Project, push bool, store *
 }
 
 // adapter reaches registries as the flags say, and takes from the environment what
-// cosign takes from it.
-func (a *app) adapter() (*adapter.Adapter, error) {
+// cosign takes from it. Unless the user has agreed, it asks before anything is
+// published.
+func (a *app) adapter(agreed bool) (*adapter.Adapter, error) {
+	consent := a.consent
+	if agreed {
+		consent = nil
+	}
 	return adapter.New(adapter.Config{
 		Registry: registry.Config{
 			HostsDirs:           a.hostsDirs,
@@ -145,6 +154,7 @@ func (a *app) adapter() (*adapter.Adapter, error) {
 		InsecureRegistry: a.insecureRegistry,
 		Environ:          os.Environ(),
 		Passphrase:       a.passphrase(false),
+		Consent:          consent,
 	})
 }
 

@@ -68,6 +68,14 @@ type Config struct {
 	// misconfigured.
 	Tokens keyless.TokenSource
 
+	// Consent is asked whether the user agrees to what keyless.PublicRecord says,
+	// once, by the first [Adapter.Signing] that is to publish something, before
+	// anything is sent; an error ends that. Nil means that the provider cosign is
+	// the agreement, as it is in nerdctl: the tool's documentation must then say
+	// what is published. In either case Log is warned, once in a process for each
+	// log, before the first upload.
+	Consent func(ctx context.Context) error
+
 	// Log is told what the tool's users should know, one line at a time, each with
 	// the prefix "cosign: ". It is called by several goroutines. Nil discards it.
 	Log func(level slog.Level, message string)
@@ -87,6 +95,9 @@ type Adapter struct {
 	tracked []*registry.Client          // the latest of those that have a tracker
 	signers map[signerKey]*signerOnce
 	tuf     *verify.TUF
+
+	asking    chan struct{} // has room for who asks for consent
+	consented bool          // belongs to them
 }
 
 // New returns an adapter. It makes no request and reads no file.
@@ -97,6 +108,7 @@ func New(config Config) (*Adapter, error) {
 		log:     newLogger(config.Log),
 		clients: map[string]*registry.Client{},
 		signers: map[signerKey]*signerOnce{},
+		asking:  make(chan struct{}, 1),
 	}
 	if a.config.Registry.Logger == nil {
 		a.config.Registry.Logger = a.log

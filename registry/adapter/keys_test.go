@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -255,5 +256,42 @@ func TestOneTrackerServesAllPushes(t *testing.T) {
 				t.Errorf("%s:%s is %q", repository, tag, got)
 			}
 		}
+	}
+}
+
+// TestConsentIsAskedForOnceBeforeAnythingIsSent: and not where nothing is published.
+func TestConsentIsAskedForOnceBeforeAnythingIsSent(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	asked, answer := 0, errors.New("the user said no")
+	open := func(a *adapter.Adapter) error {
+		_, err := a.Signing(b.ctx, adapter.SignOptions{Provider: "cosign", CosignKey: b.key})
+		return err
+	}
+	adapterWith := func(env string) *adapter.Adapter {
+		return b.adapterOf(adapter.Config{
+			Environ: []string{"COSIGN_PASSWORD=" + passphrase, env},
+			Consent: func(context.Context) error { asked++; return answer },
+		})
+	}
+	a := adapterWith("COSIGN_SIGNING_CONFIG=" + filepath.Join(t.TempDir(), "missing.json"))
+	for range 2 { // a no is asked for again
+		err := open(a)
+		if !errors.Is(err, verify.ErrMisconfigured) || !errors.Is(err, answer) {
+			t.Errorf("got %v", err)
+		}
+	}
+	answer = nil
+	for range 2 {
+		if err := open(a); err == nil || !strings.Contains(err.Error(), "missing.json") {
+			t.Errorf("after a yes: %v", err)
+		}
+	}
+	if asked != 3 {
+		t.Errorf("asked %d times, want 2 for each no, and once", asked)
+	}
+	asked, answer = 0, errors.New("the user said no")
+	if err := open(adapterWith("COSIGN_TLOG_UPLOAD=false")); err != nil || asked != 0 {
+		t.Errorf("without a log: asked %d times, %v", asked, err)
 	}
 }

@@ -317,6 +317,27 @@ func (r *reader) tokens() (keyless.TokenSource, error) {
 	return keyless.FirstOf(slices.Clip(sources)...), nil
 }
 
+// consent asks the user, unless there is no need, or was none since.
+func (a *Adapter) consent(ctx context.Context) error {
+	if a.config.Consent == nil {
+		return nil
+	}
+	select {
+	case a.asking <- struct{}{}:
+		defer func() { <-a.asking }()
+	case <-ctx.Done():
+		return fault.New(verify.ErrInconclusive, opSigning, "", "consent", fault.Ended(ctx))
+	}
+	if a.consented {
+		return nil
+	}
+	if err := a.config.Consent(ctx); err != nil {
+		return fault.New(verify.ErrMisconfigured, opSigning, "", "consent", err)
+	}
+	a.consented = true
+	return nil
+}
+
 // services returns the client of the services that record signatures, and that
 // give certificates if identity is true.
 func (r *reader) services(ctx context.Context, o SignOptions, identity, skipSCT bool) (*keyless.Client, error) {
@@ -339,6 +360,9 @@ func (r *reader) services(ctx context.Context, o SignOptions, identity, skipSCT 
 	if err != nil {
 		return nil, err
 	}
+	if err := r.adapter.consent(ctx); err != nil {
+		return nil, err
+	}
 	var config *keyless.SigningConfig
 	switch {
 	case given:
@@ -353,7 +377,7 @@ func (r *reader) services(ctx context.Context, o SignOptions, identity, skipSCT 
 	if err != nil {
 		return nil, err
 	}
-	// Consent is the provider cosign, as the documentation says.
+	// See Config.Consent.
 	return keyless.New(keyless.Config{
 		SigningConfig: config, TrustedRoots: roots, Consent: true, InsecureIgnoreSCT: skipSCT, Logger: r.adapter.log,
 	})

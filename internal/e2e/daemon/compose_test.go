@@ -167,7 +167,7 @@ func scenario(t *testing.T, n *node, name string, env []string, wrong string) {
 	for _, service := range []string{"svc0", "svc1"} {
 		p.load(p.registry.address+"/"+service+":v1", service)
 	}
-	if o := p.ends(0, "push"); !strings.Contains(o.stdout, "  signed\n") || !strings.Contains(o.stdout, "  not signed\n") {
+	if o := p.ends(0, "push", "--yes"); !strings.Contains(o.stdout, "  signed\n") || !strings.Contains(o.stdout, "  not signed\n") {
 		t.Errorf("push printed %s", o.stdout)
 	}
 	for _, service := range []string{"svc0", "svc1"} {
