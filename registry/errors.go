@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 
 	"github.com/containerd/containerd/v2/core/remotes/docker"
 	"github.com/containerd/containerd/v2/pkg/reference"
@@ -45,16 +44,12 @@ func kindOf(err error) error {
 	}
 }
 
-// urlSecrets finds the parts of URLs that carry secrets: user information, and
-// query and fragment, in which blob stores put signatures.
-var urlSecrets = regexp.MustCompile(`(https?://)(?:[^/\s"@?#]*@)?([^\s"?#]*)(?:[?#](?:[^\s":]|:[^\s"])*)?`)
-
-// redacted is an error of a request, whose text a registry may have a hand in.
-// It is one line, and shows no secret part of a URL.
+// redacted is an error of a request, whose text a registry may have a hand in. See
+// fault.OneLine.
 type redacted struct{ error }
 
 func (r redacted) Error() string {
-	return fault.OneLine(urlSecrets.ReplaceAllString(r.error.Error(), "$1$2"))
+	return fault.OneLine(r.error.Error())
 }
 
 func (r redacted) Unwrap() error { return r.error }

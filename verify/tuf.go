@@ -172,7 +172,7 @@ func checkMirror(mirror string) error {
 		return errors.New("names no host") // and is no name of a directory in the cache
 	}
 	if u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return fmt.Errorf("%.256q is not the http or https URL of a repository, without credentials and query", u.Redacted())
+		return fmt.Errorf("%.256q is not the http or https URL of a repository, without credentials and query", fault.HideSecrets(mirror))
 	}
 	return nil
 }

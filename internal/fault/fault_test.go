@@ -140,3 +140,25 @@ func TestErrorHasNoExitCode(t *testing.T) {
 		t.Error("has a method ExitCode")
 	}
 }
+
+func TestURLsAreShownWithoutSecrets(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"get https://me:pw@host.example/a/b?key=x#y: no route":                  "get https://host.example/a/b: no route",
+		"HTTPS://token@host.example":                                            "HTTPS://host.example",
+		`parse "http://me:pw@[::1": bad`:                                        `parse "http://[::1": bad`,
+		"redis://:pw@host.example:1":                                            "redis://host.example:1",
+		"https://github.com/a/b/.github/workflows/c.yml@refs/heads/main":        "https://github.com/a/b/.github/workflows/c.yml@refs/heads/main",
+		"name@example.com: what?":                                               "name@example.com: what?",
+		"https://host.example/\x7f?key=x":                                       "https://host.example/ ",
+		"https://host.example/?t=10:00&key=x: gone, https://b.example?z: again": "https://host.example/: gone, https://b.example: again",
+		"https://me:" + strings.Repeat("p", 600) + "@host.example":              "https://host.example",
+	} {
+		if got := fault.OneLine(text); got != want {
+			t.Errorf("%.80q is shown as %q, want %q", text, got, want)
+		}
+	}
+	if err := fault.New(fault.ErrInconclusive, "ask", "https://me:pw@host.example/?key=x", "", nil); err.Error() != "ask https://host.example/" {
+		t.Errorf("a subject is shown as %q", err)
+	}
+}

@@ -4,6 +4,7 @@
 package fault
 
 import (
+	"regexp"
 	"strings"
 	"unicode"
 )
@@ -15,7 +16,8 @@ const maxText = 512
 const maxSubject = 8 << 10
 
 // OneLine renders text that a registry may control: one line of bounded length
-// without control characters, which a terminal would obey.
+// without control characters, which a terminal would obey, and without the secrets of
+// URLs.
 func OneLine(text string) string { return Line(text, maxText) }
 
 // Line is [OneLine] with a bound of its own, in bytes.
@@ -25,12 +27,19 @@ func Line(text string, limit int) string {
 			return ' '
 		}
 		return c
-	}, strings.ToValidUTF8(text, "?"))
+	}, strings.ToValidUTF8(HideSecrets(text), "?")) // before a cut makes a password look like a host
 	if len(text) > limit {
 		text = strings.ToValidUTF8(text[:limit], "") + "…"
 	}
 	return text
 }
+
+// urlSecrets finds the parts of URLs that carry secrets: user information, and query
+// and fragment, in which blob stores put signatures and services take API keys.
+var urlSecrets = regexp.MustCompile(`(?i)([a-z][a-z0-9+.-]*://)(?:[^/\s"@?#]*@)?([^\s"?#]*)(?:[?#](?:[^\s":]|:[^\s"])*)?`)
+
+// HideSecrets returns text without the secret parts of URLs.
+func HideSecrets(text string) string { return urlSecrets.ReplaceAllString(text, "$1$2") }
 
 // Printable is err with its text in one line, see [OneLine].
 func Printable(err error) error { return printable{err} }
