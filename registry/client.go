@@ -37,13 +37,15 @@ type Config struct {
 
 	// Credentials returns the user name and secret for a registry host such as
 	// registry-1.docker.io. Nil means anonymous. See [DockerCredentials]. It is
-	// called by several goroutines. It has no context: one that blocks past the
+	// asked for registries and their mirrors, and not for hosts that these redirect
+	// to. It is called by several goroutines. It has no context: one that blocks past the
 	// end of an operation keeps a goroutine.
 	Credentials func(host string) (username, secret string, err error)
 
 	// InsecureRegistries are the hosts, with port if any and as references
 	// spell them, whose certificate is not checked and which may be spoken to
-	// over plain HTTP. Exactly these hosts; mirrors of theirs are not included.
+	// over plain HTTP. Exactly these hosts; mirrors of theirs are not included. A
+	// token server over plain HTTP on another machine has to be listed as well.
 	InsecureRegistries []string
 
 	// UserAgent is sent with every request. Empty means containerd's own.

@@ -257,7 +257,7 @@ func ExampleRemoteResolver() {
 	e, _, done := newExample()
 	defer done()
 	client, err := registry.New(registry.Config{
-		Resolver: registry.RemoteResolver(nil, remote.WithUserAgent("mytool/1.0")),
+		Resolver: registry.RemoteResolver(nil, nil, remote.WithUserAgent("mytool/1.0")),
 	})
 	if err != nil {
 		log.Fatal(err)

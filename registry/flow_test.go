@@ -43,7 +43,7 @@ func eachRegistry(t *testing.T, f func(t *testing.T, reg *testRegistry, c *regis
 				reg := newTestRegistry(t, api.has)
 				config := registry.Config{}
 				if transport != "containerd" {
-					config.Resolver = registry.RemoteResolver([]name.Option{name.Insecure})
+					config.Resolver = registry.RemoteResolver(nil, []name.Option{name.Insecure})
 				}
 				f(t, reg, newClient(t, config))
 			})

@@ -8,26 +8,20 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"net/url"
-	"slices"
-	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/containerd/containerd/v2/core/remotes/docker"
 	"github.com/containerd/errdefs"
 
-	"github.com/cosignkit/cosignkit/internal/fault"
 	"github.com/cosignkit/cosignkit/internal/limits"
-	"github.com/cosignkit/cosignkit/verify"
 )
 
 // guard puts checks in the way of everything that goes to and comes from a
 // host, after which the hosts of behind are asked. fresh makes the host's
 // authorizer anew; nil keeps the one that it has.
-func guard(host docker.RegistryHost, behind []docker.RegistryHost, fresh func() docker.Authorizer) docker.RegistryHost {
+func guard(host docker.RegistryHost, behind []docker.RegistryHost, server *server, fresh func() docker.Authorizer) docker.RegistryHost {
 	client := http.Client{}
 	if host.Client != nil {
 		client = *host.Client
@@ -36,8 +30,8 @@ func guard(host docker.RegistryHost, behind []docker.RegistryHost, fresh func() 
 	if transport == nil {
 		transport = http.DefaultTransport
 	}
-	server, rank := newServer(host), rankOf(host, behind)
-	client.Transport = guardedTransport{transport, server, host.Header, rank}
+	rank := rankOf(host, behind)
+	client.Transport = guardedTransport{transport, server.note, server.keepSecrets, rank}
 	host.Client = &client
 	if fresh == nil && host.Authorizer != nil {
 		kept := host.Authorizer
@@ -47,41 +41,6 @@ func guard(host docker.RegistryHost, behind []docker.RegistryHost, fresh func() 
 		host.Authorizer = &guardedAuthorizer{fresh: fresh, server: server, rank: rank}
 	}
 	return host
-}
-
-// tokenClient is for an authorizer of a host to ask token servers with. Which these
-// are, the host says; they get what configured headers there are from the authorizer.
-func tokenClient(client *http.Client) *http.Client {
-	guarded := *client
-	guarded.Transport = tokenTransport{guardedTransport{client.Transport, &server{}, nil, &rank{}}}
-	return &guarded
-}
-
-type tokenTransport struct{ guardedTransport }
-
-// RoundTrip reads no more than a token, also for what moves an image.
-func (t tokenTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := t.guardedTransport.RoundTrip(req.WithContext(own(req.Context(), limits.Token)))
-	if err != nil {
-		return nil, noToken(err)
-	}
-	resp.Body = tokenBody{resp.Body}
-	return resp, nil
-}
-
-type tokenBody struct{ io.ReadCloser }
-
-func (b tokenBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if err != nil && err != io.EOF { //nolint:errorlint // which readers return as it is
-		err = noToken(err)
-	}
-	return n, err
-}
-
-// noToken is about an image that nobody has looked at yet.
-func noToken(err error) error {
-	return fault.New(verify.ErrInconclusive, "fetch token", "", "", redacted{err})
 }
 
 // guardedAuthorizer makes an authorizer fit to be kept and shared: it forgets
@@ -140,8 +99,12 @@ func (a *guardedAuthorizer) AddResponses(ctx context.Context, responses []*http.
 	if len(responses) == 0 || responses[0].Request == nil {
 		return errdefs.ErrNotImplemented
 	}
-	if a.server.isAbove(responses[len(responses)-1].Request.URL) {
-		return fmt.Errorf("%w: credentials are asked for over plain HTTP", errdefs.ErrNotImplemented)
+	last := responses[len(responses)-1]
+	if err := a.server.rule().Check(last.Request.URL); err != nil {
+		return fmt.Errorf("%w: credentials are asked for: %w", errdefs.ErrNotImplemented, err)
+	}
+	if err := a.server.checkRealm(last.Header); err != nil {
+		return noToken(err)
 	}
 	return a.do(ctx, responses[0].Request, func(ctx context.Context, inner docker.Authorizer) error {
 		return inner.AddResponses(ctx, responses)
@@ -192,10 +155,11 @@ func own(ctx context.Context, limit int64) context.Context {
 // guardedTransport refuses answers that no honest registry gives, and keeps to a
 // host what its configuration says about it.
 type guardedTransport struct {
-	next   http.RoundTripper
-	server *server
-	header http.Header
-	rank   *rank
+	next http.RoundTripper
+	note func(*http.Request, *http.Response)
+	// keep takes from a request the secrets that are not for where it goes.
+	keep func(*http.Request) error
+	rank *rank
 }
 
 func (t guardedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -204,12 +168,14 @@ func (t guardedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if isOwn {
 		req.Header.Set("Accept-Encoding", "identity")
 	}
-	t.keepSecrets(req)
+	if err := t.keep(req); err != nil {
+		return nil, closed(req, err)
+	}
 	resp, err := t.patiently(req)
 	if err != nil {
 		return nil, err
 	}
-	t.server.note(req, resp)
+	t.note(req, resp)
 	err = checkHeader(resp.Header)
 	if err == nil {
 		err = checkLocation(resp.Header.Get("Location"))
@@ -227,79 +193,6 @@ func (t guardedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		resp.Body = &limitedBody{ReadCloser: resp.Body, limit: limit, left: limit + 1}
 	}
 	return resp, nil
-}
-
-// keepSecrets takes from a request to another server what is for the host alone.
-// Headers of a host's configuration can be credentials; net/http takes them along
-// to wherever the host redirects to, and containerd to wherever it has uploads go.
-// net/http keeps Authorization on the way to another port and to a subdomain, and to
-// plain HTTP, too. One that the authorizer has for the other server is another, and
-// stays; but for authorizers, the same host by another scheme is the same.
-func (t guardedTransport) keepSecrets(req *http.Request) {
-	to := t.server.nameOf(req.URL)
-	if to != t.server.name {
-		for key := range t.header {
-			req.Header.Del(key)
-		}
-	}
-	first := req
-	for first.Response != nil && first.Response.Request != nil {
-		first = first.Response.Request
-	}
-	redirected := t.server.nameOf(first.URL) != to && slices.Equal(first.Header["Authorization"], req.Header["Authorization"])
-	if redirected || t.server.isAbove(req.URL) {
-		req.Header.Del("Authorization")
-	}
-}
-
-// serverOf is what a URL leads to, by its scheme and port.
-func serverOf(scheme, host string) string { return scheme + "://" + portOf(scheme, host) }
-
-// portOf is the port of a host that a URL leads to.
-func portOf(scheme, host string) string {
-	u := url.URL{Scheme: scheme, Host: host}
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[scheme]
-	}
-	return net.JoinHostPort(strings.ToLower(u.Hostname()), port)
-}
-
-// server is the one that a host's configuration is for.
-type server struct {
-	// name is its own, and plain what it has where it speaks plain HTTP.
-	name, plain string
-	// isPlain is set where it may: where it is said to be insecure, and where
-	// containerd has gone over to plain HTTP, as it does on loopback.
-	isPlain atomic.Bool
-}
-
-func newServer(host docker.RegistryHost) *server {
-	return &server{name: serverOf(host.Scheme, host.Host), plain: serverOf("http", host.Host)}
-}
-
-// note keeps whether an answer came over plain HTTP that was asked for over TLS.
-func (s *server) note(req *http.Request, resp *http.Response) {
-	if serverOf(req.URL.Scheme, req.URL.Host) == s.name && resp.Request != nil && resp.Request.URL.Scheme != req.URL.Scheme {
-		s.isPlain.Store(true)
-	}
-}
-
-// nameOf is serverOf, but that the server has one name, however it is spoken to.
-func (s *server) nameOf(u *url.URL) string {
-	name := serverOf(u.Scheme, u.Host)
-	if name == s.plain && s.isPlain.Load() {
-		return s.name
-	}
-	return name
-}
-
-// isAbove reports whether a URL to which the server leads is of plain HTTP, and the
-// server is not: there, anybody on the way could answer, and read. There is no way to
-// this machine.
-func (s *server) isAbove(u *url.URL) bool {
-	local, err := docker.MatchLocalhost(u.Host)
-	return strings.HasPrefix(s.name, "https:") && u.Scheme != "https" && !s.isPlain.Load() && (err != nil || !local)
 }
 
 // CloseIdleConnections is what http.Client.CloseIdleConnections calls.

@@ -33,9 +33,10 @@ func (r *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 func guarded(next http.RoundTripper, scheme, host string) docker.RegistryHost {
-	return guard(docker.RegistryHost{
+	h := docker.RegistryHost{
 		Client: &http.Client{Transport: next}, Scheme: scheme, Host: host, Header: http.Header{"X-Api-Key": {"SECRET"}},
-	}, nil, func() docker.Authorizer {
+	}
+	return guard(h, nil, newServer(h, nil), func() docker.Authorizer {
 		return docker.NewDockerAuthorizer(docker.WithAuthCreds(func(string) (string, string, error) { return "me", "SECRET", nil }))
 	})
 }

@@ -297,7 +297,7 @@ func TestNotFoundElsewhereIsNotUnsigned(t *testing.T) {
 	t.Parallel()
 	for transport, config := range map[string]registry.Config{
 		"containerd":           {},
-		"go-containerregistry": {Resolver: registry.RemoteResolver([]name.Option{name.Insecure})},
+		"go-containerregistry": {Resolver: registry.RemoteResolver(nil, []name.Option{name.Insecure})},
 	} {
 		for _, what := range []string{"ping", "token server"} {
 			if transport == "containerd" && what == "ping" {
@@ -338,7 +338,7 @@ func signAroundMissingPing(t *testing.T, n int64) bool {
 	reg, _, verifier, desc := signedImage(t, true, signing.Legacy)
 	var pings atomic.Int64
 	reg.failing(http.StatusNotFound, func(r *http.Request) bool { return r.URL.Path == "/v2/" && pings.Add(1) == n+1 })
-	c := newClient(t, registry.Config{Resolver: registry.RemoteResolver([]name.Option{name.Insecure})})
+	c := newClient(t, registry.Config{Resolver: registry.RemoteResolver(nil, []name.Option{name.Insecure})})
 	_, err := c.SignImage(t.Context(), verify.Image{Name: reg.ref("app:v1"), Target: desc}, signerOf(t, newKey(t)), registry.WithForm(signing.Legacy))
 	if pings.Load() <= n {
 		return false

@@ -61,7 +61,7 @@ func (c *Client) registryHosts(host string) ([]docker.RegistryHost, error) {
 	}
 	hosts, err := c.makeHosts(host)
 	if err != nil {
-		return nil, fault.New(verify.ErrMisconfigured, "configure registry", host, "", err)
+		return nil, fault.New(verify.ErrMisconfigured, "configure registry", host, "", redacted{err})
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -79,7 +79,7 @@ func (c *Client) makeHosts(host string) ([]docker.RegistryHost, error) {
 	hosts, err := c.config.Hosts(host)
 	guarded := make([]docker.RegistryHost, 0, len(hosts))
 	for i, h := range hosts {
-		guarded = append(guarded, guard(h, hosts[i+1:], nil))
+		guarded = append(guarded, guard(h, hosts[i+1:], newServer(h, nil), nil))
 	}
 	return guarded, err
 }
@@ -124,19 +124,20 @@ func (c *Client) loadHosts(host string, insecure *tls.Config) ([]docker.Registry
 		return nil, err
 	}
 	for i, h := range hosts {
-		client := tokenClient(h.Client)
+		server := newServer(h, c.config.InsecureRegistries)
+		if insecure != nil {
+			server.isPlain.Store(true)
+		}
+		client := tokenClient(h.Client, server)
 		header := c.header()
 		if header == nil {
 			header = http.Header{}
 		}
 		maps.Copy(header, h.Header)
-		hosts[i] = guard(h, hosts[i+1:], func() docker.Authorizer {
-			return docker.NewDockerAuthorizer(
-				docker.WithAuthClient(client), docker.WithAuthHeader(header), docker.WithAuthCreds(c.config.Credentials))
+		hosts[i] = guard(h, hosts[i+1:], server, func() docker.Authorizer {
+			return docker.NewDockerAuthorizer(docker.WithAuthClient(client), docker.WithAuthHeader(header),
+				docker.WithAuthCreds(server.credentials(c.config.Credentials)))
 		})
-		if insecure != nil {
-			hosts[i].Authorizer.(*guardedAuthorizer).server.isPlain.Store(true)
-		}
 	}
 	return hosts, nil
 }

@@ -218,13 +218,13 @@ func TestConfigThatContradictsItself(t *testing.T) {
 	for name, config := range map[string]registry.Config{
 		"hosts and directories":      {Hosts: hosts, HostsDirs: []string{"x"}},
 		"hosts and insecure":         {Hosts: hosts, InsecureRegistries: []string{"x"}},
-		"a resolver and hosts":       {Resolver: registry.RemoteResolver(nil), Hosts: hosts},
-		"a resolver and an agent":    {Resolver: registry.RemoteResolver(nil), UserAgent: "x"},
+		"a resolver and hosts":       {Resolver: registry.RemoteResolver(nil, nil), Hosts: hosts},
+		"a resolver and an agent":    {Resolver: registry.RemoteResolver(nil, nil), UserAgent: "x"},
 		"a directory of no name":     {HostsDirs: []string{t.TempDir(), ""}},
 		"an insecure URL":            {InsecureRegistries: []string{"http://registry.example"}},
 		"an insecure network":        {InsecureRegistries: []string{"10.0.0.0/8"}},
 		"an insecure nothing":        {InsecureRegistries: []string{""}},
-		"a resolver and credentials": {Resolver: registry.RemoteResolver(nil), Credentials: registry.DockerCredentials()},
+		"a resolver and credentials": {Resolver: registry.RemoteResolver(nil, nil), Credentials: registry.DockerCredentials()},
 	} {
 		if _, err := registry.New(config); !errors.Is(err, verify.ErrMisconfigured) {
 			t.Errorf("%s: %v", name, err)

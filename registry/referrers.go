@@ -23,6 +23,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/cosignkit/cosignkit/internal/limits"
+	"github.com/cosignkit/cosignkit/internal/origin"
 )
 
 // errNoReferrersAPI means that the registry does not have the API, which is an
@@ -128,7 +129,7 @@ func (r repository) listReferrers(ctx context.Context, host docker.RegistryHost,
 // following is the address of a page that is linked to from another one.
 func following(page, link *url.URL) (*url.URL, error) {
 	// The credentials of this host are for this host.
-	if link.Scheme != page.Scheme || serverOf(link.Scheme, link.Host) != serverOf(page.Scheme, page.Host) {
+	if origin.Of(link) != origin.Of(page) {
 		return nil, fmt.Errorf("%w: the next page of referrers is on another host", errContent)
 	}
 	next := *link

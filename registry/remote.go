@@ -37,22 +37,25 @@ import (
 // is held in memory blob by blob, which suits signatures and small images. Of a
 // list of referrers in several pages that package reads the first.
 //
-// Without remote.WithTransport, an answer has a header of at most 64 KiB. A transport
-// of the caller's should have a limit as low, such as MaxResponseHeaderBytes of
-// [http.Transport]: the package parses a long challenge of a registry slowly.
-func RemoteResolver(nameOpts []name.Option, opts ...remote.Option) remotes.Resolver {
-	bounded := []remote.Option{remote.WithTransport(headerTransport{remote.DefaultTransport})}
+// Transport sends the requests; nil means [remote.DefaultTransport]. It replaces
+// the one of remote.WithTransport: above it, secrets are kept from other servers, and
+// an answer is refused whose header has more than 64 KiB.
+func RemoteResolver(transport http.RoundTripper, nameOpts []name.Option, opts ...remote.Option) remotes.Resolver {
+	if transport == nil {
+		transport = remote.DefaultTransport
+	}
 	// The package appends to the options that it is given.
-	return remoteResolver{slices.Clip(slices.Clone(nameOpts)), slices.Clip(append(bounded, opts...))}
+	return remoteResolver{headerTransport{transport}, slices.Clip(slices.Clone(nameOpts)), slices.Clip(slices.Clone(opts))}
 }
 
 type remoteResolver struct {
-	nameOpts []name.Option
-	opts     []remote.Option
+	transport http.RoundTripper
+	nameOpts  []name.Option
+	opts      []remote.Option
 }
 
-func (r remoteResolver) with(ctx context.Context) []remote.Option {
-	return append(slices.Clone(r.opts), remote.WithContext(ctx))
+func (r remoteResolver) with(ctx context.Context, registry name.Registry) []remote.Option {
+	return append(slices.Clone(r.opts), remote.WithContext(ctx), remote.WithTransport(r.guarded(registry)))
 }
 
 func (r remoteResolver) Resolve(ctx context.Context, ref string) (string, ocispec.Descriptor, error) {
@@ -60,7 +63,7 @@ func (r remoteResolver) Resolve(ctx context.Context, ref string) (string, ocispe
 	if err != nil {
 		return "", ocispec.Descriptor{}, err
 	}
-	desc, err := remote.Head(parsed, r.with(ctx)...)
+	desc, err := remote.Head(parsed, r.with(ctx, parsed.Context().Registry)...)
 	if err != nil {
 		return "", ocispec.Descriptor{}, notFound(err)
 	}
@@ -102,13 +105,13 @@ type remoteFetcher struct {
 func (f remoteFetcher) Fetch(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
 	ref := f.repository.Digest(desc.Digest.String())
 	if isManifest(desc.MediaType) {
-		m, err := remote.Get(ref, f.with(ctx)...)
+		m, err := remote.Get(ref, f.with(ctx, f.repository.Registry)...)
 		if err != nil {
 			return nil, notFound(err)
 		}
 		return io.NopCloser(bytes.NewReader(m.Manifest)), nil
 	}
-	layer, err := remote.Layer(ref, f.with(ctx)...)
+	layer, err := remote.Layer(ref, f.with(ctx, f.repository.Registry)...)
 	if err != nil {
 		return nil, notFound(err)
 	}
@@ -118,7 +121,7 @@ func (f remoteFetcher) Fetch(ctx context.Context, desc ocispec.Descriptor) (io.R
 
 // FetchReferrers implements remotes.ReferrersFetcher.
 func (f remoteFetcher) FetchReferrers(ctx context.Context, d digest.Digest, _ ...remotes.FetchReferrersOpt) ([]ocispec.Descriptor, error) {
-	index, err := remote.Referrers(f.repository.Digest(d.String()), f.with(ctx)...)
+	index, err := remote.Referrers(f.repository.Digest(d.String()), f.with(ctx, f.repository.Registry)...)
 	if err != nil {
 		return nil, notFound(err)
 	}
@@ -155,13 +158,13 @@ func (p remotePusher) Push(_ context.Context, desc ocispec.Descriptor) (content.
 
 func (p remotePusher) put(ctx context.Context, desc ocispec.Descriptor, b []byte) error {
 	if !isManifest(desc.MediaType) {
-		return remote.WriteLayer(p.repository, static.NewLayer(b, types.MediaType(desc.MediaType)), p.with(ctx)...)
+		return remote.WriteLayer(p.repository, static.NewLayer(b, types.MediaType(desc.MediaType)), p.with(ctx, p.repository.Registry)...)
 	}
 	var ref name.Reference = p.repository.Digest(desc.Digest.String())
 	if p.tag != "" && (p.root == "" || p.root == desc.Digest) {
 		ref = p.repository.Tag(p.tag)
 	}
-	return remote.Put(ref, rawManifest{b, types.MediaType(desc.MediaType)}, p.with(ctx)...)
+	return remote.Put(ref, rawManifest{b, types.MediaType(desc.MediaType)}, p.with(ctx, p.repository.Registry)...)
 }
 
 func isManifest(mediaType string) bool {

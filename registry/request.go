@@ -16,6 +16,9 @@ import (
 	"github.com/containerd/containerd/v2/core/remotes/docker"
 	"github.com/containerd/containerd/v2/pkg/reference"
 	"github.com/containerd/containerd/v2/version"
+
+	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/internal/origin"
 )
 
 // endpoint is a resource of a repository, as one host serves it.
@@ -49,7 +52,10 @@ func (s source) get(ctx context.Context, host docker.RegistryHost, u *url.URL, a
 		case len(past) == maxAttempts:
 		case resp.StatusCode == http.StatusUnauthorized && host.Authorizer != nil:
 			// If it has no use for the challenge, the 401 itself is the answer.
-			again = host.Authorizer.AddResponses(ctx, past) == nil
+			refused := host.Authorizer.AddResponses(ctx, past)
+			if again = refused == nil; fault.Family(refused) != nil {
+				err = refused // of this package
+			}
 		case resp.StatusCode == http.StatusTooManyRequests && !waited:
 			var delay time.Duration
 			if delay, again = retryAfter(resp.Header); again {
@@ -96,13 +102,16 @@ func (s source) getOnce(ctx context.Context, host docker.RegistryHost, u *url.UR
 	client.CheckRedirect = func(next *http.Request, via []*http.Request) error {
 		// The headers of a host's configuration can be credentials, and an
 		// answer from elsewhere has no authority over what does not exist.
-		if portOf(next.URL.Scheme, next.URL.Host) != portOf(u.Scheme, u.Host) || len(via) >= maxAttempts {
+		if hostOf(next.URL) != hostOf(u) || len(via) >= maxAttempts {
 			return http.ErrUseLastResponse
 		}
 		return nil
 	}
 	return client.Do(req)
 }
+
+// hostOf is the host and port of u.
+func hostOf(u *url.URL) string { return strings.TrimPrefix(origin.Of(u), u.Scheme) }
 
 // done ends an answer so that its connection can be used again, if there is
 // little left of it.

@@ -23,7 +23,9 @@
 // the environment, in files, from a metadata server, and from programs where a file
 // of the user's says so. It is outside of what this library promises about these.
 // A reference may name a host, which then gets requests with these credentials: take
-// one from those alone whom you trust with them.
+// one from those alone whom you trust with them. Vault's client follows one redirect
+// with its token, from a standby server to the active one, and none from TLS to plain
+// HTTP; VAULT_DISABLE_REDIRECTS=true has it follow none.
 //
 // # Errors
 //
