@@ -21,6 +21,7 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 
 	"github.com/cosignkit/cosignkit/internal/limits"
+	"github.com/cosignkit/cosignkit/internal/origin"
 )
 
 // callback is the server on loopback that a browser comes back to.
@@ -49,7 +50,7 @@ func parseRedirect(redirectURL string) (*url.URL, error) {
 	switch {
 	case err != nil || u.Scheme != "http" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		return nil, humanError{fmt.Errorf("redirect URL %s is not a plain http URL", quote(redirectURL))}
-	case !isLoopback(u):
+	case !origin.IsLoopback(u):
 		return nil, humanError{fmt.Errorf("redirect URL %s is not of this machine: the login would be somebody else's", quote(redirectURL))}
 	}
 	return u, nil

@@ -39,7 +39,8 @@ type OIDCClient struct {
 	// Transport sends the requests. Nil means [http.DefaultTransport].
 	Transport http.RoundTripper
 	// InsecureAllowHTTP lets the issuer be plain HTTP on another machine than
-	// this one: whoever is in between gets the tokens.
+	// this one: whoever is in between gets the tokens. An https issuer still has
+	// nothing sent over plain HTTP.
 	InsecureAllowHTTP bool
 }
 
@@ -48,7 +49,7 @@ var scopes = []string{oidc.ScopeOpenID, oidc.ScopeEmail}
 
 // issuerError tells which issuer an error is about.
 func (c OIDCClient) issuerError(err error) error {
-	return tokenError(verify.ErrInconclusive, fault.OneLine(c.Issuer), err)
+	return tokenError(verify.ErrInconclusive, fault.OneLine(withoutSecrets(c.Issuer)), err)
 }
 
 // provider is an issuer as its metadata describes it. All of its addresses that
@@ -96,8 +97,10 @@ func (c OIDCClient) discover(ctx context.Context, audience string) (*provider, e
 	if p.Issuer != c.Issuer {
 		return nil, humanError{fmt.Errorf("the metadata is of another issuer, %s", quote(p.Issuer))}
 	}
-	// An issuer elsewhere has no business with the services of this machine.
-	local := strings.HasPrefix(address, "http://")
+	// An issuer elsewhere has no business with the services of this machine, and what
+	// was begun over TLS ends over TLS.
+	plain := strings.HasPrefix(address, "http://")
+	p.allowHTTP = p.allowHTTP && plain
 	for name, endpoint := range map[string]*string{
 		"authorization endpoint": &p.AuthURL, "token endpoint": &p.TokenURL,
 		"device authorization endpoint": &p.DeviceAuthURL, "JWKS": &p.JWKSURL,
@@ -105,7 +108,7 @@ func (c OIDCClient) discover(ctx context.Context, audience string) (*provider, e
 		if *endpoint == "" {
 			continue
 		}
-		if *endpoint, err = checkEndpoint(*endpoint, local, c.InsecureAllowHTTP); err != nil {
+		if *endpoint, err = checkEndpoint(*endpoint, plain, p.allowHTTP); err != nil {
 			return nil, humanError{fmt.Errorf("%s: %w", name, err)}
 		}
 	}

@@ -25,6 +25,7 @@ import (
 
 	"github.com/cosignkit/cosignkit/internal/bundles"
 	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/internal/origin"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
 )
@@ -239,7 +240,7 @@ func (t *transport) explain(ctx context.Context, err error) error {
 	}
 	shortened := describe(err)
 	switch {
-	case errors.Is(err, errPlainHTTP):
+	case errors.Is(err, origin.ErrPlainHTTP):
 		return humanError{shortened}
 	case t.status >= 400 && t.status < 500 && t.status != http.StatusRequestTimeout &&
 		t.status != http.StatusConflict && t.status != http.StatusTooManyRequests:

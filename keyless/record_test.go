@@ -796,3 +796,20 @@ func (u untouchable) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) 
 	u.t.Error("the key was asked to sign")
 	return nil, errors.New("no")
 }
+
+// TestKeyOfAServiceIsInNoError: a timestamp authority may take its API key in the
+// query of its address.
+func TestKeyOfAServiceIsInNoError(t *testing.T) {
+	t.Parallel()
+	d := newDeployment()
+	for name, answer := range map[string]roundTrip{
+		"no answer": func(*http.Request) (*http.Response, error) { return nil, errors.New("no route") },
+		"refused":   func(r *http.Request) (*http.Response, error) { return serve(http.NotFoundHandler(), r) },
+	} {
+		client := d.client(t, ServiceURLs{Timestamp: stampURL + "?key=s3cret"}, func(c *Config) { c.Transport = answer })
+		_, err := record(t.Context(), t, client, newP256(), signing.Bundle)
+		if err == nil || strings.Contains(err.Error(), "s3cret") || !strings.Contains(err.Error(), stampURL) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

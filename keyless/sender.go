@@ -13,7 +13,9 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/cosignkit/cosignkit/internal/fault"
 	"github.com/cosignkit/cosignkit/internal/limits"
+	"github.com/cosignkit/cosignkit/internal/origin"
 	"github.com/cosignkit/cosignkit/internal/strictjson"
 	"github.com/cosignkit/cosignkit/verify"
 )
@@ -57,7 +59,7 @@ func (s sender) send(request *http.Request, answer any) (status int, err error) 
 		return 0, err
 	}
 	if err := strictjson.Decode(body, answer); err != nil && response.StatusCode < 300 {
-		return 0, fmt.Errorf("%s %q: the answer is not the JSON that was expected", request.Method, request.URL.Redacted())
+		return 0, fmt.Errorf("%s %s: the answer is not the JSON that was expected", request.Method, quoteURL(request.URL.String()))
 	}
 	return response.StatusCode, nil
 }
@@ -69,7 +71,7 @@ func (s sender) get(ctx context.Context, address string, answer any) error {
 	}
 	status, err := s.send(request, answer)
 	if err == nil && status != http.StatusOK {
-		err = fmt.Errorf("get %q: status %d", address, status)
+		err = fmt.Errorf("get %s: status %d", quoteURL(address), status)
 	}
 	return err
 }
@@ -81,16 +83,27 @@ func checkEndpoint(address string, allowLoopback, allowHTTP bool) (string, error
 	u, err := url.Parse(address)
 	switch {
 	case err != nil || u.Host == "" || u.User != nil || u.Fragment != "":
-		return "", fmt.Errorf("%s is not a URL of a service", quote(address))
-	case u.Scheme == "http" && !allowHTTP && (!allowLoopback || !isLoopback(u)):
-		return "", fmt.Errorf("%s: %w", quote(address), errPlainHTTP)
+		return "", fmt.Errorf("%s is not a URL of a service, without user information", quoteURL(address))
+	case u.Scheme == "http" && !allowHTTP && (!allowLoopback || !origin.IsLoopback(u)):
+		return "", fmt.Errorf("%s: %w", quoteURL(address), origin.ErrPlainHTTP)
 	case u.Scheme != "http" && u.Scheme != "https":
-		return "", fmt.Errorf("%s is neither an https nor an http URL", quote(address))
+		return "", fmt.Errorf("%s is neither an https nor an http URL", quoteURL(address))
 	}
 	// String escapes what a host name cannot have; the name must not have it.
 	address = u.String()
 	if strings.ContainsFunc(u.Host+address, func(c rune) bool { return c <= ' ' || c > '~' }) {
-		return "", fmt.Errorf("%s has characters that no URL has", quote(address))
+		return "", fmt.Errorf("%s has characters that no URL has", quoteURL(address))
 	}
 	return address, nil
+}
+
+// quoteURL is quote without the secret parts of a URL.
+func quoteURL(address string) string { return quote(withoutSecrets(address)) }
+
+// withoutSecrets is fault.HideSecrets for what was meant as a URL.
+func withoutSecrets(address string) string {
+	if at := strings.LastIndex(address, "@"); at >= 0 && !strings.Contains(address, "://") {
+		address = address[at+1:]
+	}
+	return fault.HideSecrets(address)
 }

@@ -162,7 +162,7 @@ func (s *SigningConfig) OIDCIssuer() (string, error) {
 func parseURL(address string) (*url.URL, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" {
-		return nil, fmt.Errorf("%.256q is not the URL of a service", address)
+		return nil, fmt.Errorf("%s is not the URL of a service, without user information", quoteURL(address))
 	}
 	return u, nil
 }

@@ -13,13 +13,13 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
 	"time"
 
 	"github.com/cosignkit/cosignkit/internal/limits"
+	"github.com/cosignkit/cosignkit/internal/origin"
 )
 
 // transport sends the requests of one operation: under its context, which not
@@ -56,11 +56,10 @@ func (c *Client) budget(ctx context.Context) (context.Context, context.CancelFun
 		fmt.Errorf("no answer within the budget of %s: %w", c.config.Budget, context.DeadlineExceeded))
 }
 
-var errPlainHTTP = errors.New("plain HTTP to another machine, over which neither a token nor a signature is sent")
-
 func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
-	if request.URL.Scheme != "https" && !t.allowHTTP && !isLoopback(request.URL) {
-		return nil, errPlainHTTP
+	rule := origin.Rule{Plain: func(*url.URL) bool { return t.allowHTTP }}
+	if err := rule.Check(request.URL); err != nil {
+		return nil, err
 	}
 	var body []byte
 	if request.Body != nil {
@@ -178,15 +177,4 @@ func (t *transport) finish(response *http.Response, err error) (*http.Response, 
 	}
 	response.Body, response.ContentLength = io.NopCloser(bytes.NewReader(b)), int64(len(b))
 	return response, nil
-}
-
-// isLoopback reports whether u is on this machine: by its address, or by the name
-// that RFC 6761, section 6.3, reserves for that.
-func isLoopback(u *url.URL) bool {
-	host := u.Hostname()
-	if host == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
 }
