@@ -18,10 +18,10 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/root"
 	sgverify "github.com/sigstore/sigstore-go/pkg/verify"
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
-	"github.com/sigstore/sigstore/pkg/signature"
 
 	"github.com/cosignkit/cosignkit/internal/bundles"
 	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/internal/keys"
 	"github.com/cosignkit/cosignkit/internal/limits"
 	"github.com/cosignkit/cosignkit/verify"
 )
@@ -81,11 +81,11 @@ func (m keyMaterial) PublicKeyVerifier(string) (root.TimeConstrainedVerifier, er
 }
 
 func withKey(material root.TrustedMaterial, key crypto.PublicKey) (root.TrustedMaterial, error) {
-	verifier, err := signature.LoadDefaultVerifier(key)
+	verifiers, err := keys.Verifiers(key)
 	if err != nil {
 		return nil, err
 	}
-	return keyMaterial{material, root.NewExpiringKey(verifier, time.Time{}, time.Time{})}, nil
+	return keyMaterial{material, verifiers[0]}, nil
 }
 
 // checkCertificate verifies what Fulcio returned, and gives the chain up to a

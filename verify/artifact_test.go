@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/hex"
 	"encoding/json"
@@ -58,12 +59,58 @@ func TestVerifyBundleWithAMessageSignature(t *testing.T) {
 				t.Errorf("by digest: %v", err)
 			} else if !test.digest {
 				wantFamily(t, err, verify.ErrRejected)
+				if !strings.Contains(err.Error(), "is checked with the content") {
+					t.Errorf("error %q, want one that says what is missing", err)
+				}
 			}
 			_, err = verify.Bundle(t.Context(), policy, verify.Artifact{Content: strings.NewReader("another")}, b)
 			wantFamily(t, err, verify.ErrRejected)
 			_, err = verify.Bundle(t.Context(), policy, ofDigest(digest.FromString("another")), b)
 			wantFamily(t, err, verify.ErrRejected)
 			_, err = verify.Bundle(t.Context(), policyOf(newEd25519()), ofFile(), b)
+			wantFamily(t, err, verify.ErrRejected)
+		})
+	}
+}
+
+// TestEmptyContentIsSignedForItselfAlone: a verifier that is given a digest is given
+// an empty message with it, and a signature of the empty file must not pass for one
+// of whatever has that digest.
+func TestEmptyContentIsSignedForItselfAlone(t *testing.T) {
+	t.Parallel()
+	other := []byte("content that nobody signed")
+	sum := sha256.Sum256(other)
+	empty := verify.Artifact{Content: strings.NewReader("")}
+	for name, key := range keys {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			signer, err := signing.NewKeySigner(signing.KeySignerConfig{Key: key(), SkipTransparencyLog: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			made, err := signer.SignArtifact(t.Context(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			policy := policyOf(key())
+			if _, err := verify.Bundle(t.Context(), policy, empty, made); err != nil {
+				t.Errorf("the empty file: %v", err)
+			}
+			var forged object
+			if err := json.Unmarshal(made, &forged); err != nil {
+				t.Fatal(err)
+			}
+			forged["messageSignature"].(object)["messageDigest"] = object{"algorithm": "SHA2_256", "digest": sum[:]}
+			for _, artifact := range []verify.Artifact{ofDigest(digest.FromBytes(other)), {Content: bytes.NewReader(other)}} {
+				_, err := verify.Bundle(t.Context(), policy, artifact, marshal(t, forged))
+				wantFamily(t, err, verify.ErrRejected)
+				_, err = verify.Bundle(t.Context(), policy, artifact, made)
+				wantFamily(t, err, verify.ErrRejected)
+			}
+			policy.AllowMessageSignaturesUnsafe = true
+			image := theImage()
+			image.Target.Digest = digest.FromBytes(other)
+			_, err = newVerifier(t, policy).Verify(t.Context(), image, []verify.Candidate{{Bundle: marshal(t, forged)}})
 			wantFamily(t, err, verify.ErrRejected)
 		})
 	}

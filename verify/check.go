@@ -21,10 +21,10 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/fulcio/certificate"
 	"github.com/sigstore/sigstore-go/pkg/root"
 	sgverify "github.com/sigstore/sigstore-go/pkg/verify"
-	"github.com/sigstore/sigstore/pkg/signature"
 
 	"github.com/cosignkit/cosignkit/internal/bundles"
 	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/internal/keys"
 )
 
 // keyMaterial is a trusted root with the one key that a signature is tried with.
@@ -169,13 +169,13 @@ func olderKey(leaf *x509.Certificate) bool {
 // writes to standard error; so it is shown the key here, and what makes a
 // certificate good is checked with its parts.
 func (v *validated) verifyOlder(e *entity, leaf *x509.Certificate, material root.TrustedMaterial, options []sgverify.VerifierOption) (*sgverify.VerificationResult, error) {
-	verifier, err := signature.LoadVerifier(leaf.PublicKey, crypto.SHA256)
+	verifiers, err := keys.Verifiers(leaf.PublicKey)
 	if err != nil {
 		return nil, err
 	}
 	view := &entity{Bundle: e.Bundle, artifact: e.artifact, older: true}
-	keyed := keyMaterial{material, root.NewExpiringKey(verifier, time.Time{}, time.Time{})}
-	result, err := run(view, keyed, options, []sgverify.PolicyOption{sgverify.WithKey()})
+	withSHA256 := verifiers[len(verifiers)-1]
+	result, err := run(view, keyMaterial{material, withSHA256}, options, []sgverify.PolicyOption{sgverify.WithKey()})
 	if err != nil {
 		return nil, err
 	}
@@ -225,13 +225,15 @@ func (v *validated) verifyKey(ctx context.Context, e *entity, material root.Trus
 	}
 	// Which key it is comes first, and costs one signature check a key; what
 	// else the policy asks for is then checked with that key alone.
-	key, err := v.anyKey(ctx, func(key policyKey) error {
-		_, err := run(e, keyed(material, key), bare, withKey)
+	var keyed root.TrustedMaterial
+	key, err := v.anyKey(ctx, func(key policyKey) (err error) {
+		keyed, err = signedBy(e, material, key)
 		return err
 	})
 	if err != nil {
 		return finding{}, err
 	}
+	material = keyed
 	var options []sgverify.VerifierOption
 	if !v.ignoreLog {
 		options = append(options, sgverify.WithTransparencyLog(v.logThreshold))
@@ -243,9 +245,9 @@ func (v *validated) verifyKey(ctx context.Context, e *entity, material root.Trus
 	}
 	var result *sgverify.VerificationResult
 	if v.timestampThreshold > 0 {
-		result, err = run(e, keyed(material, key), append(options, sgverify.WithSignedTimestamps(v.timestampThreshold)), withKey)
+		result, err = run(e, material, append(options, sgverify.WithSignedTimestamps(v.timestampThreshold)), withKey)
 	} else {
-		result, err = runTimeless(e, keyed(material, key), options)
+		result, err = runTimeless(e, material, options)
 	}
 	if err == nil && !v.ignoreLog {
 		err = bundles.CheckBodies(e.Bundle.Bundle)
@@ -292,10 +294,6 @@ func (v *validated) withEvidence(ctx context.Context, e *entity, key crypto.Publ
 		return nil, fault.New(ErrInconclusive, opVerify, "", "look up log entry", err)
 	}
 	return newEntity(e.Bundle.Bundle, v.limits.Chain, e.artifact)
-}
-
-func keyed(material root.TrustedMaterial, key policyKey) root.TrustedMaterial {
-	return keyMaterial{material, root.NewExpiringKey(key.verifiers, time.Time{}, time.Time{})}
 }
 
 // timelyMaterial is a trusted root with fewer logs.

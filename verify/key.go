@@ -4,23 +4,15 @@
 package verify
 
 import (
-	"bufio"
 	"bytes"
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
-
-	"github.com/sigstore/sigstore/pkg/signature"
-	"github.com/sigstore/sigstore/pkg/signature/options"
 
 	"github.com/cosignkit/cosignkit/internal/der"
 	"github.com/cosignkit/cosignkit/internal/fault"
@@ -96,7 +88,7 @@ func decodePublicKey(b []byte) (crypto.PublicKey, error) {
 type policyKey struct {
 	public    crypto.PublicKey
 	id        string
-	verifiers verifierSet
+	verifiers []keys.Verifier
 }
 
 func newPolicyKey(public crypto.PublicKey) (policyKey, error) {
@@ -107,7 +99,7 @@ func newPolicyKey(public crypto.PublicKey) (policyKey, error) {
 	if err != nil {
 		return policyKey{}, err
 	}
-	verifiers, err := verifiersOf(public)
+	verifiers, err := keys.Verifiers(public)
 	if err != nil {
 		return policyKey{}, err
 	}
@@ -117,75 +109,4 @@ func newPolicyKey(public crypto.PublicKey) (policyKey, error) {
 func keyID(der []byte) string {
 	sum := sha256.Sum256(der)
 	return "sha256:" + hex.EncodeToString(sum[:])
-}
-
-// verifiersOf returns the algorithms that may be tried with one key. cosign
-// hashes with SHA-256 or with the curve's own hash depending on its version,
-// and signs with Ed25519ph when it may upload to a log and with Ed25519
-// otherwise. Trying both weakens nothing: RFC 8032 separates the two Ed25519
-// variants by domain, and every hash in the list is collision resistant.
-func verifiersOf(public crypto.PublicKey) (verifierSet, error) {
-	hashes := []crypto.Hash{crypto.SHA256}
-	if key, ok := public.(*ecdsa.PublicKey); ok {
-		switch key.Curve {
-		case elliptic.P384():
-			hashes = []crypto.Hash{crypto.SHA384, crypto.SHA256}
-		case elliptic.P521():
-			hashes = []crypto.Hash{crypto.SHA512, crypto.SHA256}
-		}
-	}
-	var set verifierSet
-	for _, hash := range hashes {
-		v, err := signature.LoadVerifier(public, hash)
-		if err != nil {
-			return nil, err
-		}
-		set = append(set, v)
-	}
-	if _, ok := public.(ed25519.PublicKey); ok {
-		v, err := signature.LoadVerifierWithOpts(public, options.WithED25519ph())
-		if err != nil {
-			return nil, err
-		}
-		set = append(set, v)
-	}
-	return set, nil
-}
-
-// verifierSet is a signature.Verifier that is satisfied when any of its members
-// is. All are of one key. What it is given to read is in memory and within the
-// limits, or the caller's own file.
-type verifierSet []signature.Verifier
-
-func (s verifierSet) PublicKey(opts ...signature.PublicKeyOption) (crypto.PublicKey, error) {
-	return s[0].PublicKey(opts...)
-}
-
-func (s verifierSet) VerifySignature(sig, message io.Reader, opts ...signature.VerifyOption) error {
-	if len(s) == 1 {
-		// To hash what sigstore-go wraps, io.Copy would take a buffer of 32 KiB.
-		if _, ok := message.(io.WriterTo); !ok {
-			message = bufio.NewReader(message)
-		}
-		return s[0].VerifySignature(sig, message, opts...)
-	}
-	sigBytes, err := io.ReadAll(sig)
-	if err != nil {
-		return err
-	}
-	messageBytes, err := io.ReadAll(message)
-	if err != nil {
-		return err
-	}
-	var first error
-	for _, v := range s {
-		err := v.VerifySignature(bytes.NewReader(sigBytes), bytes.NewReader(messageBytes), opts...)
-		if err == nil {
-			return nil
-		}
-		if first == nil {
-			first = err
-		}
-	}
-	return first
 }

@@ -6,7 +6,9 @@ package verify_test
 import (
 	"crypto/elliptic"
 	"crypto/x509"
+	"encoding/asn1"
 	"fmt"
+	"math/big"
 	"testing"
 	"time"
 
@@ -412,4 +414,28 @@ func TestIgnoringTheTransparencyLog(t *testing.T) {
 		{name: "without SCT", honest: stampedOnly, attack: func(a *attempt) { a.promises = nil }, why: badSCT},
 		{name: "by another", honest: stampedOnly, attack: func(a *attempt) { a.policy.Identities[0].Subject += "x" }, why: "signed by"},
 	})
+}
+
+// TestEncodingsOfCertifiedSignatures: what holds for the signatures of keys, by the
+// published vectors, holds for those of certificates.
+func TestEncodingsOfCertifiedSignatures(t *testing.T) {
+	t.Parallel()
+	honest := func(a *attempt) { a.encode = func(sig []byte) []byte { return p1363(sig, 32) } }
+	var trials []trial
+	for name, encode := range map[string]func([]byte) []byte{
+		"integers of 33 bytes": func(sig []byte) []byte { return p1363(sig, 33) },
+		"integers of 66 bytes": func(sig []byte) []byte { return p1363(sig, 66) },
+	} {
+		trials = append(trials, trial{name: name, honest: honest, attack: func(a *attempt) { a.encode = encode }, why: "neither DER nor two integers"})
+	}
+	runTrials(t, trials)
+}
+
+// p1363 encodes an ECDSA signature in DER as two integers of size bytes.
+func p1363(der []byte, size int) []byte {
+	var sig struct{ R, S *big.Int }
+	if _, err := asn1.Unmarshal(der, &sig); err != nil {
+		panic(err)
+	}
+	return append(sig.R.FillBytes(make([]byte, size)), sig.S.FillBytes(make([]byte, size))...)
 }

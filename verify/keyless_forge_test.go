@@ -45,6 +45,8 @@ type attempt struct {
 	stamps   []stamp
 	// hash to sign with; that of the key if it is zero.
 	hash crypto.Hash
+	// encode gives the signature another encoding, before anybody records it.
+	encode func(sig []byte) []byte
 
 	// What is done to it, and to what a registry then serves.
 	alter []func(*parts)
@@ -149,7 +151,11 @@ func (a *attempt) sign(t testing.TB, message []byte) []byte {
 	if _, ok := a.key.(ed25519.PrivateKey); ok && a.form == signing.Legacy {
 		return withEd25519ph(a.key)(t, message)
 	}
-	return with(a.key, a.hashing())(t, message)
+	sig := with(a.key, a.hashing())(t, message)
+	if a.encode != nil {
+		sig = a.encode(sig)
+	}
+	return sig
 }
 
 func (a *attempt) hashing() crypto.Hash {

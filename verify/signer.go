@@ -15,6 +15,8 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/root"
 	sgverify "github.com/sigstore/sigstore-go/pkg/verify"
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
+
+	"github.com/cosignkit/cosignkit/internal/keys"
 )
 
 // checkSigner checks what can be checked of a certificate without log entries and
@@ -37,7 +39,7 @@ func (v *validated) checkSigner(e *entity, leaf *x509.Certificate, material root
 		return fmt.Errorf("certificate: %w", err)
 	}
 	view := &entity{Bundle: e.Bundle, artifact: e.artifact, older: true}
-	if _, err := run(view, keyed(material, key), bare, withKey); err != nil {
+	if _, err := signedBy(view, material, key); err != nil {
 		const mismatch = "does not verify with the key of the certificate"
 		if isMismatch(err.Error()) {
 			return errors.New(mismatch)
@@ -45,6 +47,28 @@ func (v *validated) checkSigner(e *entity, leaf *x509.Certificate, material root
 		return fmt.Errorf(mismatch+": %w", err)
 	}
 	return checkChain(leaf, e.intermediates, material)
+}
+
+// signedBy checks the signature alone, with each algorithm of key as a verification of
+// its own. It returns material with key and the algorithm that fits. The error is of
+// the algorithm that was closest.
+func signedBy(e *entity, material root.TrustedMaterial, key policyKey) (root.TrustedMaterial, error) {
+	content, err := e.SignatureContent()
+	if err != nil {
+		return nil, err
+	}
+	var reason error
+	for _, v := range key.verifiers {
+		keyed := keyMaterial{material, v}
+		_, err := run(e, keyed, bare, withKey)
+		if err == nil {
+			return keyed, keys.CheckEncoding(key.public, content.Signature())
+		}
+		if reason == nil || !isMismatch(reason.Error()) && isMismatch(err.Error()) {
+			reason = err
+		}
+	}
+	return nil, reason
 }
 
 // checkChain checks that an authority issued leaf, and was valid at some time in its
