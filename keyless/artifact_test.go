@@ -81,9 +81,9 @@ func TestSignerSignsBundles(t *testing.T) {
 	}
 }
 
-// TestSignerRefusesStatementsBeforeLogin: nobody is asked to log in, and no
+// TestSignerRefusesArtifactsBeforeLogin: nobody is asked to log in, and no
 // certificate is issued, for what cannot be signed.
-func TestSignerRefusesStatementsBeforeLogin(t *testing.T) {
+func TestSignerRefusesArtifactsBeforeLogin(t *testing.T) {
 	t.Parallel()
 	d := newDeployment()
 	source := &tokens{}
@@ -91,6 +91,13 @@ func TestSignerRefusesStatementsBeforeLogin(t *testing.T) {
 	for _, statement := range []string{"", strings.Replace(string(theStatement()), "https://example.test/p/v1", "https://sigstore.dev/cosign/sign/v1", 1)} {
 		b, err := s.SignStatement(t.Context(), []byte(statement))
 		wantFault(t, err, verify.ErrMisconfigured, "sign statement")
+		if b != nil {
+			t.Errorf("%s beside an error", b)
+		}
+	}
+	for _, content := range []string{"DSSEv1 0  0 ", `{"critical":{"image":{"docker-manifest-digest":"sha256:00"}}}`} {
+		b, err := s.SignArtifact(t.Context(), []byte(content))
+		wantFault(t, err, verify.ErrMisconfigured, "sign artifact")
 		if b != nil {
 			t.Errorf("%s beside an error", b)
 		}

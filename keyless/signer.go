@@ -154,6 +154,10 @@ func (s *Signer) Sign(ctx context.Context, request signing.Request) ([]signing.S
 
 // SignArtifact implements signing.ArtifactSigner.
 func (s *Signer) SignArtifact(ctx context.Context, content []byte) ([]byte, error) {
+	// Before anybody logs in.
+	if err := bundles.CheckArtifact(content); err != nil {
+		return nil, fault.New(verify.ErrMisconfigured, "sign artifact", "", "", err)
+	}
 	signer, err := s.artifactSigner(ctx)
 	if err != nil {
 		return nil, err

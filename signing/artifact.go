@@ -35,7 +35,8 @@ type ArtifactSigner interface {
 	//
 	// Content that is the manifest of an image is a file like any other:
 	// verifiers of images take a message signature over it only if their policy
-	// says so.
+	// says so. Content whose signature would be one of an image or of a statement
+	// is misconfigured: a simple signing payload, and what begins with "DSSEv1 ".
 	SignArtifact(ctx context.Context, content []byte) (bundle []byte, err error)
 
 	// SignStatement signs an attestation: a DSSE envelope of the type
@@ -55,9 +56,13 @@ var _ ArtifactSigner = (*KeySigner)(nil)
 
 // SignArtifact implements [ArtifactSigner].
 func (k *KeySigner) SignArtifact(ctx context.Context, content []byte) ([]byte, error) {
+	const op = "sign artifact"
+	if err := bundles.CheckArtifact(content); err != nil {
+		return nil, misconfigured(op, digest.FromBytes(content).String(), err)
+	}
 	b, err := k.maker().Artifact(ctx, content)
 	if err != nil {
-		return nil, fault.New(kindOf(err), "sign artifact", digest.FromBytes(content).String(), "", err)
+		return nil, fault.New(kindOf(err), op, digest.FromBytes(content).String(), "", err)
 	}
 	return b, nil
 }

@@ -40,7 +40,7 @@ func (m Maker) Bundle(ctx context.Context, s Subject) ([]byte, error) {
 }
 
 // Artifact returns a Sigstore bundle v0.3 in JSON with a message signature over
-// data.
+// data, which must have passed [CheckArtifact].
 func (m Maker) Artifact(ctx context.Context, data []byte) ([]byte, error) {
 	return m.bundle(ctx, &Artifact{sign.PlainData{Data: data}})
 }
