@@ -12,6 +12,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 	containerd "github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/remotes"
+	containerdtransfer "github.com/containerd/containerd/v2/core/transfer"
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -147,6 +148,13 @@ type resolved struct {
 
 func (r resolved) Resolve(_ context.Context, ref string) (string, ocispec.Descriptor, error) {
 	return ref, r.target, nil
+}
+
+// SetOptions implements remotes.ResolverWithOptions, which containerd asks for.
+func (r resolved) SetOptions(opts ...containerdtransfer.ImageResolverOption) {
+	if inner, ok := r.Resolver.(remotes.ResolverWithOptions); ok {
+		inner.SetOptions(opts...)
+	}
 }
 
 var errNoResolver = errors.New("no resolver")
