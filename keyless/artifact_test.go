@@ -127,6 +127,9 @@ func TestSignerSignsNoBundlesWhere(t *testing.T) {
 			if b, err := s.SignStatement(t.Context(), theStatement()); b != nil || !errors.Is(err, c.family) {
 				t.Errorf("statement: %s, %v", b, err)
 			}
+			if c.family == verify.ErrMisconfigured && c.tokens.asked > 0 {
+				t.Error("somebody logged in for a signature that cannot be recorded")
+			}
 		})
 	}
 }

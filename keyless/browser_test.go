@@ -289,6 +289,8 @@ func TestBrowserDiscovery(t *testing.T) {
 		"page over plain HTTP":     {metadata("authorization_endpoint", "http://other.example/"), verify.ErrMisconfigured, "authorization endpoint: \"http://other.example/\": plain HTTP"},
 		"page is a file":           {metadata("authorization_endpoint", "file://host/etc/passwd"), verify.ErrMisconfigured, "neither an https nor an http URL"},
 		"page is a script":         {metadata("authorization_endpoint", "javascript:alert(1)"), verify.ErrMisconfigured, "authorization endpoint"},
+		"page of no host":          {metadata("authorization_endpoint", "https:///authorize"), verify.ErrMisconfigured, "is not a URL of a service"},
+		"page with a fragment":     {metadata("authorization_endpoint", "https://other.example/#a"), verify.ErrMisconfigured, "is not a URL of a service"},
 		"page with a password":     {metadata("authorization_endpoint", "https://a:b@other.example/"), verify.ErrMisconfigured, "authorization endpoint"},
 		"page for a terminal":      {metadata("authorization_endpoint", "https://other.example/\x1b[2J"), verify.ErrMisconfigured, "authorization endpoint"},
 		"page of strange letters":  {metadata("authorization_endpoint", "https://oth\u202eer.example/"), verify.ErrMisconfigured, "characters that no URL has"},

@@ -491,7 +491,10 @@ func TestCheckCertificateWhichIsNone(t *testing.T) {
 	t.Parallel()
 	d := newDeployment()
 	client := d.client(t, ServiceURLs{Fulcio: fulcioURL})
-	for name, b := range map[string][]byte{"nothing": nil, "text": []byte("certificate"), "a key": publicDER(newP256().Public())} {
+	// One with a key of a kind that Go does not know.
+	ec, other := []byte{6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1}, []byte{6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 9}
+	unknown := bytes.Replace(d.wish(newP256().Public(), theSubject, theIssuer).issue().Raw, ec, other, 1)
+	for name, b := range map[string][]byte{"a key of no kind": unknown, "nothing": nil, "text": []byte("certificate"), "a key": publicDER(newP256().Public())} {
 		if chain, err := client.checkCertificate(b, newP256().Public(), d.trusted(t)); err == nil || chain != nil {
 			t.Errorf("%s: no error", name)
 		}

@@ -110,7 +110,7 @@ func (l *LogLookup) ask(ctx context.Context, address string, b *protobundle.Bund
 		for _, entry := range byID {
 			made, err := tle.GenerateTransparencyLogEntry(entry)
 			if err != nil {
-				return err
+				return describe(err)
 			}
 			b.VerificationMaterial.TlogEntries = append(b.VerificationMaterial.TlogEntries, made)
 		}
