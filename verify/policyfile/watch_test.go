@@ -275,6 +275,18 @@ func TestWatchOfAnUnreadableFile(t *testing.T) {
 	wantFamily(t, err, verify.ErrMisconfigured)
 }
 
+// TestWatchOfNoPolicy: a function of the caller's that returns none has no image
+// accepted, and nothing crash.
+func TestWatchOfNoPolicy(t *testing.T) {
+	t.Parallel()
+	w := policyfile.Watch("policy.yaml", func(string, policyfile.Config) (*policyfile.Policy, error) { return nil, nil }, policyfile.Config{})
+	_, err := w.Select(t.Context(), verify.Image{Name: "registry.example/app"})
+	wantFamily(t, err, verify.ErrMisconfigured)
+	if err == nil || !strings.Contains(err.Error(), "no policy was loaded") {
+		t.Errorf("error is %v", err)
+	}
+}
+
 func BenchmarkWatch(b *testing.B) {
 	w, _, _, _ := watching(b)
 	image := verify.Image{Name: "registry.example/app"}
