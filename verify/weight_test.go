@@ -187,7 +187,7 @@ func TestKeysOfOtherFormatsAreNotParsed(t *testing.T) {
 				}})
 				e.seal(a.records[0])
 			})
-			a.rejected(t, `unsupported entry type "rekord"`)
+			a.rejected(t, `not a recognizable type: kind "rekord"`)
 		}
 	}
 }
