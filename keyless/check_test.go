@@ -34,6 +34,7 @@ import (
 	"github.com/cosignkit/cosignkit/internal/fault/faulttest"
 	"github.com/cosignkit/cosignkit/internal/limits"
 	"github.com/cosignkit/cosignkit/verify"
+	"github.com/cosignkit/cosignkit/verify/trust"
 )
 
 // deployment is a Sigstore in miniature, without a network: every service is a
@@ -143,7 +144,7 @@ func (d *deployment) trusted(t testing.TB, change ...func(*prototrustroot.Truste
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := verify.ParseTrustedRoot(b)
+	r, err := trust.Parse(b)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"time"
 
 	"github.com/cosignkit/cosignkit/internal/fault"
@@ -91,9 +92,9 @@ func (c Config) check() error {
 	if c.SigningConfig == nil {
 		return errors.New("no signing config")
 	}
-	fixed, isFixed := c.TrustedRoots.(*verify.TrustedRoot)
-	tuf, isTUF := c.TrustedRoots.(*verify.TUF)
-	if c.TrustedRoots == nil || isFixed && fixed == nil || isTUF && tuf == nil {
+	// A nil pointer in the interface is what a constructor returns besides an error
+	// that nobody looked at.
+	if roots := reflect.ValueOf(c.TrustedRoots); c.TrustedRoots == nil || roots.Kind() == reflect.Pointer && roots.IsNil() {
 		return errors.New("no trusted root")
 	}
 	if !c.Consent {

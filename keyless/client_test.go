@@ -14,6 +14,7 @@ import (
 
 	"github.com/cosignkit/cosignkit/internal/limits"
 	"github.com/cosignkit/cosignkit/verify"
+	"github.com/cosignkit/cosignkit/verify/trust"
 )
 
 // TestPublicRecord: what becomes public is stated, in words that have to change
@@ -73,7 +74,7 @@ func TestNewRefusesWhatCannotBeUsed(t *testing.T) {
 		"no signing config":    {Config{TrustedRoots: trusted, Consent: true}, "no signing config"},
 		"no root":              {Config{SigningConfig: services, Consent: true}, "no trusted root"},
 		"a root that is nil":   {Config{SigningConfig: services, TrustedRoots: (*verify.TrustedRoot)(nil), Consent: true}, "no trusted root"},
-		"a TUF client that is": {Config{SigningConfig: services, TrustedRoots: (*verify.TUF)(nil), Consent: true}, "no trusted root"},
+		"a TUF client that is": {Config{SigningConfig: services, TrustedRoots: (*trust.TUF)(nil), Consent: true}, "no trusted root"},
 		"no consent":           {Config{SigningConfig: services, TrustedRoots: trusted}, "consent"},
 		"a negative budget":    {Config{SigningConfig: services, TrustedRoots: trusted, Consent: true, Budget: -time.Second}, "negative budget"},
 	} {

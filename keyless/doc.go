@@ -9,7 +9,7 @@
 // signing.Signer; the client itself is a signing.Log for signers with a key
 // pair.
 //
-//	tuf, err := verify.NewTUF(verify.TUFConfig{})
+//	tuf, err := trust.NewTUF(trust.TUFConfig{})
 //	…
 //	config, err := keyless.FetchSigningConfig(ctx, tuf)
 //	…
@@ -50,7 +50,7 @@
 //
 // Every wait ends with the context. Beside that, the requests for one
 // certificate or one signature end with the client's budget, those for a token
-// after 60 seconds, those for trusted roots as package verify says, and a person
+// after 60 seconds, those for trusted roots as package verify/trust says, and a person
 // has some minutes to log in. The package writes nothing to standard output or
 // error, and reads the environment only where a function says so.
 //

@@ -93,8 +93,11 @@ func checkSelectors(config *prototrustroot.SigningConfig) error {
 	return nil
 }
 
-// FetchSigningConfig returns the signing config of a TUF repository.
-func FetchSigningConfig(ctx context.Context, tuf *verify.TUF) (*SigningConfig, error) {
+// FetchSigningConfig returns the signing config of a TUF repository: tuf is a TUF of
+// package verify/trust.
+func FetchSigningConfig(ctx context.Context, tuf interface {
+	SigningConfig(ctx context.Context) ([]byte, error)
+}) (*SigningConfig, error) {
 	b, err := tuf.SigningConfig(ctx)
 	if err != nil {
 		return nil, err

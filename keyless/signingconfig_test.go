@@ -14,6 +14,7 @@ import (
 	"github.com/cosignkit/cosignkit/internal/limits"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
+	"github.com/cosignkit/cosignkit/verify/trust"
 )
 
 const configMediaType = "application/vnd.dev.sigstore.signingconfig.v0.2+json"
@@ -114,7 +115,7 @@ func TestLoadSigningConfig(t *testing.T) {
 
 func TestFetchSigningConfig(t *testing.T) {
 	t.Parallel()
-	tuf, err := verify.NewTUF(verify.TUFConfig{Mirror: "https://tuf.test", InitialRoot: verify.PublicInitialRoot(), CacheDir: t.TempDir(), Transport: newDeployment()})
+	tuf, err := trust.NewTUF(trust.TUFConfig{Mirror: "https://tuf.test", InitialRoot: trust.PublicInitialRoot(), CacheDir: t.TempDir(), Transport: newDeployment()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,6 +29,7 @@ import (
 	"github.com/cosignkit/cosignkit/registry"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
+	"github.com/cosignkit/cosignkit/verify/trust"
 )
 
 // cosignProcessVariable has a test binary verify one image with cosign's own
@@ -197,7 +198,7 @@ func TestWhatCrashesCosign(t *testing.T) {
 			task := cosignTask{Ref: ref, Key: publicPEM(t, key)}
 			if test.logged {
 				task.Log = publicPEM(t, log.key)
-				trusted, err := verify.ParsePEMs(verify.PEMs{Rekor: task.Log})
+				trusted, err := trust.ParsePEMs(trust.PEMs{Rekor: task.Log})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -30,6 +30,7 @@ import (
 	"github.com/cosignkit/cosignkit/registry"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
+	"github.com/cosignkit/cosignkit/verify/trust"
 )
 
 // limitTest is something that one policy refuses for its limits, and another,
@@ -314,7 +315,7 @@ func chainTests(t *testing.T) []limitTest {
 	if err != nil {
 		t.Fatal(err)
 	}
-	roots, err := verify.LoadTrustedRoot(filepath.Join("..", "testdata", "golden", "trusted_root.json"))
+	roots, err := trust.Load(filepath.Join("..", "testdata", "golden", "trusted_root.json"))
 	if err != nil {
 		t.Fatal(err)
 	}

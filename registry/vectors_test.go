@@ -19,6 +19,7 @@ import (
 	goldenfiles "github.com/cosignkit/cosignkit/internal/golden"
 	"github.com/cosignkit/cosignkit/registry"
 	"github.com/cosignkit/cosignkit/verify"
+	"github.com/cosignkit/cosignkit/verify/trust"
 )
 
 // vectorSet is testdata/golden, with the trusted root of all vectors.
@@ -32,7 +33,7 @@ var openVectors = sync.OnceValues(func() (vectorSet, error) {
 	if err != nil {
 		return vectorSet{}, err
 	}
-	roots, err := verify.LoadTrustedRoot(set.TrustedRoot())
+	roots, err := trust.Load(set.TrustedRoot())
 	return vectorSet{set, roots}, err
 })
 

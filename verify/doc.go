@@ -38,13 +38,11 @@
 //
 // # Trusted roots
 //
-// Who is trusted comes from a [TrustedRoot]: one that the caller has as JSON
-// ([LoadTrustedRoot], [ParseTrustedRoot]) or in parts ([ParsePEMs],
-// [TrustedRootFromEnvironment]), or one that a [TUF] repository distributes and
-// keeps up to date, such as that of Sigstore's public instance. A root is
-// immutable, and one verification uses one. With a root that was given,
-// verifying makes no request of its own to anybody; only a [TUF], and a
-// [LogLookup] if the policy has one, go to the network.
+// Who is trusted comes from a [TrustedRoot]. Package verify/trust reads one from
+// JSON or from PEM files, or follows a TUF repository that distributes one and keeps
+// it up to date, such as that of Sigstore's public instance. A root is immutable, and
+// one verification uses one. This package asks nobody: only the [TrustedRoots] and
+// the [LogLookup] that a policy names may go to the network.
 //
 // # Fail closed
 //

@@ -17,6 +17,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/cosignkit/cosignkit/verify"
+	"github.com/cosignkit/cosignkit/verify/trust"
 )
 
 // Decide about an image with a public key and the one signature that was found.
@@ -238,7 +239,7 @@ func ExampleError() {
 // Verify what others say of an artifact that is no image, with no registry: here
 // the provenance of an npm package, by the digest of its archive.
 func ExampleBundle() {
-	root, err := verify.LoadTrustedRoot("../testdata/public-good/trusted_root.json")
+	root, err := trust.Load("../testdata/public-good/trusted_root.json")
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"crypto/rsa"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"sync"
 	"testing"
@@ -227,4 +228,8 @@ func legacyCandidate(t testing.TB, sign signFunc, payload []byte) verify.Candida
 		Payload:     payload,
 		Annotations: map[string]string{sigKey: base64.StdEncoding.EncodeToString(sign(t, payload))},
 	}
+}
+
+func inPEM(kind string, der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }

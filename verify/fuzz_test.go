@@ -32,6 +32,7 @@ import (
 
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
+	"github.com/cosignkit/cosignkit/verify/trust"
 )
 
 // The fuzz targets begin with what real tools signed, so that an input means the
@@ -286,7 +287,7 @@ func rootsIn(t testing.TB, dirs ...string) *verify.TrustedRoot {
 			}
 		}
 	}
-	r, err := verify.ParseTrustedRoot(marshal(t, merged))
+	r, err := trust.Parse(marshal(t, merged))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -749,7 +750,7 @@ func rootsAlone(t testing.TB) *verify.TrustedRoot {
 		all := chain["certificates"].([]any)
 		chain["certificates"] = all[len(all)-1:]
 	}
-	r, err := verify.ParseTrustedRoot(marshal(t, parts))
+	r, err := trust.Parse(marshal(t, parts))
 	if err != nil {
 		t.Fatal(err)
 	}

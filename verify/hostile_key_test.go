@@ -4,15 +4,8 @@
 package verify_test
 
 import (
-	"bytes"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
 	"errors"
-	"math/big"
-	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/cosignkit/cosignkit/internal/limits"
 	"github.com/cosignkit/cosignkit/verify"
@@ -33,14 +26,6 @@ func TestKeysAreCheckedBeforeTheyAreParsed(t *testing.T) {
 		"a key in DER": func() error { _, err := verify.ParsePublicKey(deepDER()); return err },
 		"a key in PEM": func() error { _, err := verify.ParsePublicKey(inPEM("PUBLIC KEY", deepDER())); return err },
 		"a key of RSA": func() error { _, err := verify.ParsePublicKey(inPEM("RSA PUBLIC KEY", deepDER())); return err },
-		"an authority": func() error {
-			_, err := verify.ParsePEMs(verify.PEMs{Fulcio: inPEM("CERTIFICATE", deepDER())})
-			return err
-		},
-		"the key of log": func() error {
-			_, err := verify.ParsePEMs(verify.PEMs{Rekor: inPEM("PUBLIC KEY", deepDER())})
-			return err
-		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -49,45 +34,6 @@ func TestKeysAreCheckedBeforeTheyAreParsed(t *testing.T) {
 			if !errors.Is(err, verify.ErrLimit) {
 				t.Errorf("error is %v, want one that is ErrLimit", err)
 			}
-		})
-	}
-}
-
-// TestAuthoritiesWithHugeKeys: an authority that names itself as its issuer is
-// verified with its own key.
-func TestAuthoritiesWithHugeKeys(t *testing.T) {
-	t.Parallel()
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1<<32, 0),
-		IsCA: true, BasicConstraintsValid: true,
-	}
-	for bits, refuse := range map[int]bool{limits.RSABits: false, limits.RSABits + 1: true} {
-		huge := &rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), bits-1, 1), E: 65537}
-		root, err := x509.CreateCertificate(rand.Reader, template, template, huge, keys["P-256"]())
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = verify.ParsePEMs(verify.PEMs{Fulcio: inPEM("CERTIFICATE", root)})
-		wantFamily(t, err, verify.ErrMisconfigured)
-		if errors.Is(err, verify.ErrLimit) != refuse {
-			t.Errorf("%d bits: error is %v, of a limit: want %t", bits, err, refuse)
-		}
-	}
-}
-
-func TestTrustedRootsThatCanBeReadInTwoWays(t *testing.T) {
-	t.Parallel()
-	good := readFile(t, filepath.Join(publicGood, "trusted_root.json"))
-	for name, b := range map[string][]byte{
-		"a field twice":    bytes.Replace(good, []byte("{"), []byte(`{"tlogs":[],`), 1),
-		"something after":  join(good, []byte("{}")),
-		"too many values":  join([]byte(`{"tlogs":[`), bytes.Repeat([]byte("0,"), limits.JSONValues), []byte("0]}")),
-		"one level deeper": join([]byte(`{"tlogs":`), bytes.Repeat([]byte("["), limits.JSONDepth), bytes.Repeat([]byte("]"), limits.JSONDepth), []byte("}")),
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			trusted, err := verify.ParseTrustedRoot(b)
-			wantMisconfigured(t, trusted, err, "not an object in JSON")
 		})
 	}
 }

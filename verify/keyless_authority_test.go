@@ -30,6 +30,7 @@ import (
 
 	"github.com/cosignkit/cosignkit/internal/merkle"
 	"github.com/cosignkit/cosignkit/verify"
+	"github.com/cosignkit/cosignkit/verify/trust"
 )
 
 // This file is a Sigstore in miniature, written from the specifications and not
@@ -306,15 +307,15 @@ func derKey(public crypto.PublicKey) []byte {
 	return der
 }
 
-// trust is what goes into a trusted root.
-type trust struct {
+// rootParts are what goes into a trusted root.
+type rootParts struct {
 	cas     []trustedCA
 	ct, log []trustedLog
 	tsas    []trustedCA
 }
 
-func (s *sigstore) trust() *trust {
-	return &trust{
+func (s *sigstore) trust() *rootParts {
+	return &rootParts{
 		cas: []trustedCA{{[]*x509.Certificate{s.intermediate.cert, s.root.cert}, "https://fulcio.test", always}},
 		ct:  []trustedLog{{s.ct, always}, {s.otherCT, always}},
 		log: []trustedLog{{s.rekor, always}, {s.otherRekor, always}, {s.tiles, always}, {s.otherTiles, always}},
@@ -326,7 +327,7 @@ func (s *sigstore) trust() *trust {
 }
 
 // parsed is the trusted root, by way of JSON as a user has it.
-func (tr *trust) parsed(t testing.TB) *verify.TrustedRoot {
+func (tr *rootParts) parsed(t testing.TB) *verify.TrustedRoot {
 	t.Helper()
 	pb := &prototrustroot.TrustedRoot{MediaType: "application/vnd.dev.sigstore.trustedroot+json;version=0.1"}
 	for _, ca := range tr.cas {
@@ -345,7 +346,7 @@ func (tr *trust) parsed(t testing.TB) *verify.TrustedRoot {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := verify.ParseTrustedRoot(b)
+	r, err := trust.Parse(b)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ const (
 // is done to it afterwards, and what the verifier trusts and asks for.
 type attempt struct {
 	form   signing.Form
-	trust  *trust
+	trust  *rootParts
 	policy verify.Policy
 	image  verify.Image
 

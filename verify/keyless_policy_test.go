@@ -16,6 +16,7 @@ import (
 
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
+	"github.com/cosignkit/cosignkit/verify/trust"
 )
 
 // TestPolicyNeedsARoot: what a root must have for any signature to be accepted
@@ -24,32 +25,32 @@ func TestPolicyNeedsARoot(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		policy func(*verify.Policy)
-		trust  func(*trust)
+		trust  func(*rootParts)
 		root   verify.TrustedRoots
 		why    string
 	}{
 		"everything":                       {},
-		"no root":                          {trust: func(*trust) {}, root: verify.TrustedRoots(nil), why: "no trusted root"},
+		"no root":                          {trust: func(*rootParts) {}, root: verify.TrustedRoots(nil), why: "no trusted root"},
 		"a nil root":                       {root: (*verify.TrustedRoot)(nil), why: "no trusted root"},
-		"a nil TUF":                        {root: (*verify.TUF)(nil), why: "no trusted root"},
+		"a nil TUF":                        {root: (*trust.TUF)(nil), why: "no trusted root"},
 		"an empty root":                    {root: &verify.TrustedRoot{}, why: "the trusted root is empty"},
-		"no certificate authority":         {trust: func(tr *trust) { tr.cas = nil }, why: "no certificate authority"},
-		"no log of certificates":           {trust: func(tr *trust) { tr.ct = nil }, why: "no certificate transparency log"},
-		"none, and none needed":            {trust: func(tr *trust) { tr.ct = nil }, policy: func(p *verify.Policy) { p.InsecureIgnoreSCT = true }},
-		"no log":                           {trust: func(tr *trust) { tr.log = nil }, why: "0 transparency logs, want 1"},
-		"one log of two":                   {trust: func(tr *trust) { tr.log = tr.log[:1] }, policy: func(p *verify.Policy) { p.LogThreshold = 2 }, why: "1 transparency logs, want 2"},
-		"no timestamp authority":           {trust: func(tr *trust) { tr.tsas = nil }},
-		"none where one is asked":          {trust: func(tr *trust) { tr.tsas = nil }, policy: func(p *verify.Policy) { p.TimestampThreshold = 1 }, why: "0 timestamp authorities, want 1"},
-		"one authority of two":             {trust: func(tr *trust) { tr.tsas = tr.tsas[:1] }, policy: func(p *verify.Policy) { p.TimestampThreshold = 2 }, why: "1 timestamp authorities, want 2"},
-		"nothing that tells a time":        {trust: func(tr *trust) { tr.tsas, tr.log = nil, nil }, policy: func(p *verify.Policy) { p.InsecureIgnoreTransparencyLog = true }, why: "no timestamp authority"},
-		"an authority in its place":        {trust: func(tr *trust) { tr.log = nil }, policy: func(p *verify.Policy) { p.InsecureIgnoreTransparencyLog = true }},
+		"no certificate authority":         {trust: func(tr *rootParts) { tr.cas = nil }, why: "no certificate authority"},
+		"no log of certificates":           {trust: func(tr *rootParts) { tr.ct = nil }, why: "no certificate transparency log"},
+		"none, and none needed":            {trust: func(tr *rootParts) { tr.ct = nil }, policy: func(p *verify.Policy) { p.InsecureIgnoreSCT = true }},
+		"no log":                           {trust: func(tr *rootParts) { tr.log = nil }, why: "0 transparency logs, want 1"},
+		"one log of two":                   {trust: func(tr *rootParts) { tr.log = tr.log[:1] }, policy: func(p *verify.Policy) { p.LogThreshold = 2 }, why: "1 transparency logs, want 2"},
+		"no timestamp authority":           {trust: func(tr *rootParts) { tr.tsas = nil }},
+		"none where one is asked":          {trust: func(tr *rootParts) { tr.tsas = nil }, policy: func(p *verify.Policy) { p.TimestampThreshold = 1 }, why: "0 timestamp authorities, want 1"},
+		"one authority of two":             {trust: func(tr *rootParts) { tr.tsas = tr.tsas[:1] }, policy: func(p *verify.Policy) { p.TimestampThreshold = 2 }, why: "1 timestamp authorities, want 2"},
+		"nothing that tells a time":        {trust: func(tr *rootParts) { tr.tsas, tr.log = nil, nil }, policy: func(p *verify.Policy) { p.InsecureIgnoreTransparencyLog = true }, why: "no timestamp authority"},
+		"an authority in its place":        {trust: func(tr *rootParts) { tr.log = nil }, policy: func(p *verify.Policy) { p.InsecureIgnoreTransparencyLog = true }},
 		"a log threshold below zero":       {policy: func(p *verify.Policy) { p.LogThreshold = -1 }, why: "negative threshold"},
 		"a timestamp threshold below zero": {policy: func(p *verify.Policy) { p.TimestampThreshold = -1 }, why: "negative threshold"},
 		"more signers than there are":      {policy: func(p *verify.Policy) { p.Threshold = 2 }, why: "threshold 2 with 1"},
-		"a key and no log": {trust: func(tr *trust) { tr.log = nil }, policy: func(p *verify.Policy) {
+		"a key and no log": {trust: func(tr *rootParts) { tr.log = nil }, policy: func(p *verify.Policy) {
 			*p = verify.Policy{Keys: []crypto.PublicKey{keys["P-256"]().Public()}, TrustedRoots: p.TrustedRoots}
 		}, why: "0 transparency logs, want 1"},
-		"a key and a log alone": {trust: func(tr *trust) { tr.cas, tr.ct, tr.tsas = nil, nil, nil }, policy: func(p *verify.Policy) {
+		"a key and a log alone": {trust: func(tr *rootParts) { tr.cas, tr.ct, tr.tsas = nil, nil, nil }, policy: func(p *verify.Policy) {
 			*p = verify.Policy{Keys: []crypto.PublicKey{keys["P-256"]().Public()}, TrustedRoots: p.TrustedRoots}
 		}},
 		"a key and no root": {policy: func(p *verify.Policy) {

@@ -239,14 +239,14 @@ func (v *validated) needsRoot() bool {
 func (v *validated) validateRoots() error {
 	// A nil pointer in the interface is what a constructor returns beside an
 	// error that nobody looked at.
-	fixed, isFixed := v.roots.(*TrustedRoot)
-	if tuf, ok := v.roots.(*TUF); v.roots == nil || isFixed && fixed == nil || ok && tuf == nil {
+	if isNone(v.roots) {
 		if v.needsRoot() {
 			return errors.New("the policy has no trusted root, without which no identity, log entry or timestamp can be verified")
 		}
 		v.roots = nil
 		return nil
 	}
+	fixed, isFixed := v.roots.(*TrustedRoot)
 	if !isFixed {
 		return nil
 	}

@@ -15,6 +15,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/cosignkit/cosignkit/verify"
+	"github.com/cosignkit/cosignkit/verify/trust"
 )
 
 // publicGood is material that Sigstore's public instance made; its README says
@@ -26,7 +27,7 @@ const published = digest.Digest("sha256:0489474da8ea22426ece86ace6c1c0026ab2fd3c
 
 func publicRoot(t *testing.T) *verify.TrustedRoot {
 	t.Helper()
-	r, err := verify.LoadTrustedRoot(filepath.Join(publicGood, "trusted_root.json"))
+	r, err := trust.Load(filepath.Join(publicGood, "trusted_root.json"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/cosignkit/cosignkit/internal/golden"
 	"github.com/cosignkit/cosignkit/verify"
+	"github.com/cosignkit/cosignkit/verify/trust"
 )
 
 // specimen is a vector's image with its signatures, and what a verifier is to
@@ -68,7 +69,7 @@ func (s *specimen) trusted(t testing.TB) object {
 func (s *specimen) verify(t testing.TB) (*verify.Result, error) {
 	t.Helper()
 	if s.root != nil {
-		roots, err := verify.ParseTrustedRoot(marshal(t, s.root))
+		roots, err := trust.Parse(marshal(t, s.root))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/cosignkit/cosignkit/internal/golden"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
+	"github.com/cosignkit/cosignkit/verify/trust"
 )
 
 // vectorSet is testdata/golden, with the trusted root of all vectors.
@@ -28,7 +29,7 @@ var openVectors = sync.OnceValues(func() (vectorSet, error) {
 	if err != nil {
 		return vectorSet{}, err
 	}
-	roots, err := verify.LoadTrustedRoot(set.TrustedRoot())
+	roots, err := trust.Load(set.TrustedRoot())
 	return vectorSet{set, roots}, err
 })
 

@@ -18,6 +18,7 @@ import (
 	"github.com/cosignkit/cosignkit/internal/worktest"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
+	"github.com/cosignkit/cosignkit/verify/trust"
 )
 
 // proposedDSSE is the body of a log entry of kind dsse as a client proposes it: with
@@ -212,7 +213,7 @@ func TestVerifyDoesLinearWork(t *testing.T) {
 	}
 	t.Run("trusted root", func(t *testing.T) {
 		worktest.Run(t, worktest.Decoder{
-			Decode: func(b []byte) { _, _ = verify.ParseTrustedRoot(b) },
+			Decode: func(b []byte) { _, _ = trust.Parse(b) },
 			Seeds:  [][]byte{readFile(t, "../testdata/golden", "trusted_root.json")}, PerByte: 256, Fixed: 2 << 20,
 		})
 	})

@@ -16,6 +16,7 @@ import (
 
 	"github.com/cosignkit/cosignkit/keyless"
 	"github.com/cosignkit/cosignkit/verify"
+	"github.com/cosignkit/cosignkit/verify/trust"
 )
 
 // trustFlags are the flags that say whose certificates, logs and timestamps are
@@ -28,21 +29,21 @@ func (t *trustFlags) flags(f *pflag.FlagSet) {
 
 // roots are those of the file that was given, else of the environment, else of
 // TUF, which is Sigstore's public instance unless the environment says otherwise.
-func (t *trustFlags) roots(a *app, f *pflag.FlagSet) (verify.TrustedRoots, *verify.TUF, error) {
+func (t *trustFlags) roots(a *app, f *pflag.FlagSet) (verify.TrustedRoots, *trust.TUF, error) {
 	if f.Changed("trusted-root") {
-		root, err := verify.LoadTrustedRoot(t.path)
+		root, err := trust.Load(t.path)
 		return root, nil, err
 	}
-	root, ok, err := verify.TrustedRootFromEnvironment()
+	root, ok, err := trust.FromEnvironment()
 	if err != nil || ok {
 		return root, nil, err
 	}
-	config, err := verify.TUFConfigFromEnvironment()
+	config, err := trust.TUFConfigFromEnvironment()
 	if err != nil {
 		return nil, nil, err
 	}
 	config.Logger = a.log
-	tuf, err := verify.NewTUF(config)
+	tuf, err := trust.NewTUF(config)
 	return tuf, tuf, err
 }
 
@@ -90,7 +91,7 @@ func (s *serviceFlags) client(ctx context.Context, a *app, f *pflag.FlagSet) (*k
 	return client, config, err
 }
 
-func (s *serviceFlags) config(ctx context.Context, f *pflag.FlagSet, tuf *verify.TUF) (*keyless.SigningConfig, error) {
+func (s *serviceFlags) config(ctx context.Context, f *pflag.FlagSet, tuf *trust.TUF) (*keyless.SigningConfig, error) {
 	given := s.urls != keyless.ServiceURLs{}
 	switch {
 	case given && f.Changed("signing-config"):

@@ -16,8 +16,10 @@ import (
 
 // arrows says which other parts of this module the code of each may import.
 var arrows = map[string][]string{
-	"signing":  {"internal"},
-	"verify":   {"internal"},
+	"signing": {"internal"},
+	"verify":  {"internal"},
+	// Package verify cannot import it: it imports verify.
+	trust:      {"verify", "internal"},
 	"keyless":  {"signing", "verify", "internal"},
 	"registry": {"signing", "verify", "internal"},
 	"compose":  {"registry", "signing", "verify", "internal"},
@@ -33,6 +35,7 @@ var arrows = map[string][]string{
 const (
 	tokens  = "signing/pkcs11"
 	adapter = "registry/adapter"
+	trust   = "verify/trust"
 )
 
 // processes is the one package that starts them, for tests and demonstrations;
@@ -51,7 +54,7 @@ func TestImportArrows(t *testing.T) {
 	seen := map[string]bool{}
 	for _, file := range libraryFiles(t) {
 		part, _, _ := strings.Cut(file, "/")
-		for _, own := range []string{tokens, adapter} {
+		for _, own := range []string{tokens, adapter, trust} {
 			if under(file, own) {
 				part = own
 			}
@@ -71,6 +74,23 @@ func TestImportArrows(t *testing.T) {
 	for part := range arrows {
 		if !seen[part] {
 			t.Errorf("no Go files in %s: is the test looking in the right place?", part)
+		}
+	}
+}
+
+// TestVerifyAsksNobody: the packages that decide have no network of their own.
+// sigstore-go links go-tuf and net/http all the same.
+func TestVerifyAsksNobody(t *testing.T) {
+	for _, file := range libraryFiles(t) {
+		if !under(file, "verify") || under(file, trust) {
+			continue
+		}
+		for _, imported := range imports(t, file) {
+			for _, network := range []string{"net", "github.com/theupdateframework", "github.com/gofrs/flock", "github.com/sigstore/sigstore-go/pkg/tuf"} {
+				if under(imported, network) && imported != "net/url" {
+					t.Errorf("%s imports %s: verify asks nobody", file, imported)
+				}
+			}
 		}
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/cosignkit/cosignkit/registry"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
+	"github.com/cosignkit/cosignkit/verify/trust"
 )
 
 // Config says how the tool reaches registries, and where its settings come from.
@@ -94,7 +95,7 @@ type Adapter struct {
 	clients map[string]*registry.Client // by insecure host; the empty one is for the rest
 	tracked []*registry.Client          // the latest of those that have a tracker
 	signers map[signerKey]*signerOnce
-	tuf     *verify.TUF
+	tuf     *trust.TUF
 
 	asking    chan struct{} // has room for who asks for consent
 	consented bool          // belongs to them

@@ -9,12 +9,13 @@ import (
 	"github.com/cosignkit/cosignkit/internal/files"
 	"github.com/cosignkit/cosignkit/internal/limits"
 	"github.com/cosignkit/cosignkit/verify"
+	"github.com/cosignkit/cosignkit/verify/trust"
 )
 
 // roots are those of the path that an option gives, else of the environment,
 // else of TUF, which is Sigstore's public instance unless the environment says
 // otherwise. Only then the TUF is not nil.
-func (r *reader) roots(path string) (verify.TrustedRoots, *verify.TUF, error) {
+func (r *reader) roots(path string) (verify.TrustedRoots, *trust.TUF, error) {
 	if path == "" {
 		path = r.text("COSIGN_TRUSTED_ROOT")
 	}
@@ -26,18 +27,18 @@ func (r *reader) roots(path string) (verify.TrustedRoots, *verify.TUF, error) {
 	}
 	switch {
 	case path != "":
-		root, err := verify.LoadTrustedRoot(path)
+		root, err := trust.Load(path)
 		return root, nil, err
 	case given:
-		root, err := verify.ParsePEMs(pems)
+		root, err := trust.ParsePEMs(pems)
 		return root, nil, err
 	}
 	tuf, err := r.adapter.sharedTUF(r)
 	return tuf, tuf, err
 }
 
-// pems reads what verify.TrustedRootFromEnvironment reads.
-func (r *reader) pems() (pems verify.PEMs, given bool) {
+// pems reads what trust.FromEnvironment reads.
+func (r *reader) pems() (pems trust.PEMs, given bool) {
 	for _, part := range []struct {
 		name string
 		to   *[]byte
@@ -68,13 +69,13 @@ func (r *reader) file(name string) []byte {
 }
 
 // sharedTUF is one for all who sign and verify, so that it is refreshed once.
-func (a *Adapter) sharedTUF(r *reader) (*verify.TUF, error) {
+func (a *Adapter) sharedTUF(r *reader) (*trust.TUF, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.tuf != nil {
 		return a.tuf, nil
 	}
-	config := verify.TUFConfig{
+	config := trust.TUFConfig{
 		Mirror:      r.text("TUF_MIRROR"),
 		CacheDir:    r.text("TUF_ROOT"),
 		InitialRoot: r.file("TUF_ROOT_JSON"),
@@ -83,7 +84,7 @@ func (a *Adapter) sharedTUF(r *reader) (*verify.TUF, error) {
 	if err := r.err(); err != nil {
 		return nil, err
 	}
-	tuf, err := verify.NewTUF(config)
+	tuf, err := trust.NewTUF(config)
 	if err == nil {
 		a.tuf = tuf
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/cosignkit/cosignkit/internal/limits"
 	"github.com/cosignkit/cosignkit/verify"
+	"github.com/cosignkit/cosignkit/verify/trust"
 )
 
 // LoadContainers reads the policy.json of Podman, Skopeo, Buildah and CRI-O, as
@@ -175,7 +176,7 @@ func (c *containers) sigstoreSigned(n *yaml.Node) requirement {
 	} else if from == "pki" {
 		return requirement{action: Unsupported, because: "sigstoreSigned with pki asks for a certificate that is not Fulcio's"}
 	}
-	var roots verify.PEMs
+	var roots trust.PEMs
 	if c.anyOf(f, rekorFields) {
 		roots.Rekor = joinPEM(c.material(f, rekorFields, limits.TrustedRoot))
 	} else {
@@ -197,7 +198,7 @@ func (c *containers) sigstoreSigned(n *yaml.Node) requirement {
 		policy.Keys = append(policy.Keys, key)
 	}
 	if len(roots.Rekor)+len(roots.Fulcio) > 0 {
-		root, err := verify.ParsePEMs(roots)
+		root, err := trust.ParsePEMs(roots)
 		if err != nil {
 			c.problem(f.line, "sigstoreSigned", "%v", causeOf(err))
 		} else {

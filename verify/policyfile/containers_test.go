@@ -20,6 +20,7 @@ import (
 
 	"github.com/cosignkit/cosignkit/verify"
 	"github.com/cosignkit/cosignkit/verify/policyfile"
+	"github.com/cosignkit/cosignkit/verify/trust"
 )
 
 // docker is a policy.json with one scope, on line 2.
@@ -290,7 +291,7 @@ func partsOfRoot(t *testing.T) (fulcio, rekor string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	root, err := verify.LoadTrustedRoot(set.TrustedRoot())
+	root, err := trust.Load(set.TrustedRoot())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -315,7 +316,7 @@ func rootCertificate(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	root, err := verify.LoadTrustedRoot(set.TrustedRoot())
+	root, err := trust.Load(set.TrustedRoot())
 	if err != nil {
 		t.Fatal(err)
 	}

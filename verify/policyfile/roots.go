@@ -11,6 +11,7 @@ import (
 
 	"github.com/cosignkit/cosignkit/internal/limits"
 	"github.com/cosignkit/cosignkit/verify"
+	"github.com/cosignkit/cosignkit/verify/trust"
 )
 
 // publicInstance is how a file says that it trusts Sigstore's public instance.
@@ -50,7 +51,7 @@ func (s *schema) trustedRoot(n *yaml.Node) *verify.TrustedRoot {
 	b, err := s.files.file(name, limits.TrustedRoot, "trusted root")
 	var root *verify.TrustedRoot
 	if err == nil {
-		root, err = verify.ParseTrustedRoot(b)
+		root, err = trust.Parse(b)
 	}
 	if err != nil {
 		s.problem(n.Line, fieldTrustedRoot, "%.256s: %v", name, causeOf(err))
@@ -65,7 +66,7 @@ func (s *schema) trustedPEMs(n *yaml.Node) *verify.TrustedRoot {
 		s.problem(n.Line, fieldTrustedRoot, emptyValue)
 		return nil
 	}
-	var pems verify.PEMs
+	var pems trust.PEMs
 	before := len(s.problems)
 	for name, to := range map[string]*[]byte{
 		"fulcio": &pems.Fulcio, "rekor": &pems.Rekor, "ctLog": &pems.CTLog, "timestamp": &pems.Timestamp,
@@ -77,7 +78,7 @@ func (s *schema) trustedPEMs(n *yaml.Node) *verify.TrustedRoot {
 	if len(s.problems) > before {
 		return nil
 	}
-	root, err := verify.ParsePEMs(pems)
+	root, err := trust.ParsePEMs(pems)
 	if err != nil {
 		s.problem(n.Line, fieldTrustedRoot, "%v", causeOf(err))
 		return nil
@@ -99,8 +100,8 @@ func (s *schema) content(n *yaml.Node, field string, limit int64) []byte {
 }
 
 // tuf reads the word for Sigstore's public instance, or a mapping.
-func (s *schema) tuf(n *yaml.Node) *verify.TUF {
-	config := verify.TUFConfig{Logger: s.config.Logger}
+func (s *schema) tuf(n *yaml.Node) *trust.TUF {
+	config := trust.TUFConfig{Logger: s.config.Logger}
 	if n.Kind != yaml.MappingNode {
 		if s.oneOf(n, fieldTUF, publicInstance, "a mapping with mirror and initialRoot") != publicInstance {
 			return nil
@@ -137,8 +138,8 @@ func (s *schema) tuf(n *yaml.Node) *verify.TUF {
 	return s.newTUF(n, config)
 }
 
-func (s *schema) newTUF(n *yaml.Node, config verify.TUFConfig) *verify.TUF {
-	t, err := verify.NewTUF(config)
+func (s *schema) newTUF(n *yaml.Node, config trust.TUFConfig) *trust.TUF {
+	t, err := trust.NewTUF(config)
 	if err != nil {
 		s.problem(n.Line, fieldTUF, "%v", causeOf(err))
 		return nil

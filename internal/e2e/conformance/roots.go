@@ -7,21 +7,22 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/tuf"
 
 	"github.com/cosignkit/cosignkit/verify"
+	"github.com/cosignkit/cosignkit/verify/trust"
 )
 
 // repository is the TUF repository of the instance that c is about.
-func (c command) repository() (*verify.TUF, error) {
-	config := verify.TUFConfig{InitialRoot: verify.PublicInitialRoot()}
+func (c command) repository() (*trust.TUF, error) {
+	config := trust.TUFConfig{InitialRoot: trust.PublicInitialRoot()}
 	if c.staging {
-		config = verify.TUFConfig{Mirror: tuf.StagingMirror, InitialRoot: tuf.StagingRoot()}
+		config = trust.TUFConfig{Mirror: tuf.StagingMirror, InitialRoot: tuf.StagingRoot()}
 	}
-	return verify.NewTUF(config)
+	return trust.NewTUF(config)
 }
 
 // roots are the trusted roots that c is about.
 func (c command) roots() (verify.TrustedRoots, error) {
 	if c.trustedRoot != "" {
-		return verify.LoadTrustedRoot(c.trustedRoot)
+		return trust.Load(c.trustedRoot)
 	}
 	return c.repository()
 }

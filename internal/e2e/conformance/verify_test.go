@@ -24,7 +24,7 @@ import (
 
 	"github.com/cosignkit/cosignkit/keyless"
 	"github.com/cosignkit/cosignkit/signing"
-	"github.com/cosignkit/cosignkit/verify"
+	"github.com/cosignkit/cosignkit/verify/trust"
 )
 
 // publicRoot is the path of the trusted root of Sigstore's public instance.
@@ -184,7 +184,7 @@ func keySigner(t *testing.T, key crypto.Signer, config string) *signing.KeySigne
 		if err != nil {
 			t.Fatal(err)
 		}
-		roots, err := verify.LoadTrustedRoot(stack.TrustedRoot)
+		roots, err := trust.Load(stack.TrustedRoot)
 		if err != nil {
 			t.Fatal(err)
 		}

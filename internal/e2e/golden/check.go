@@ -14,6 +14,7 @@ import (
 	"github.com/cosignkit/cosignkit/internal/golden"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
+	"github.com/cosignkit/cosignkit/verify/trust"
 )
 
 // check opens every key and verifies every vector in dir.
@@ -22,7 +23,7 @@ func check(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	roots, err := verify.LoadTrustedRoot(set.TrustedRoot())
+	roots, err := trust.Load(set.TrustedRoot())
 	if err != nil {
 		return err
 	}

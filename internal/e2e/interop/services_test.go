@@ -13,6 +13,7 @@ import (
 	"github.com/cosignkit/cosignkit/keyless"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
+	"github.com/cosignkit/cosignkit/verify/trust"
 )
 
 // recording says which services record a signature.
@@ -120,11 +121,11 @@ func (o origin) roots(t *testing.T) verify.TrustedRoots {
 			for name, path := range pemFiles() {
 				t.Setenv(name, path)
 			}
-			roots, _, err = verify.TrustedRootFromEnvironment()
+			roots, _, err = trust.FromEnvironment()
 		case fromTUF:
 			roots = o.tuf(t)
 		default:
-			roots, err = verify.LoadTrustedRoot(stack.TrustedRoot)
+			roots, err = trust.Load(stack.TrustedRoot)
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -133,14 +134,14 @@ func (o origin) roots(t *testing.T) verify.TrustedRoots {
 	})
 }
 
-func (origin) tuf(t *testing.T) *verify.TUF {
+func (origin) tuf(t *testing.T) *trust.TUF {
 	t.Helper()
-	return once("TUF", func() *verify.TUF {
+	return once("TUF", func() *trust.TUF {
 		initial, err := os.ReadFile(stack.TUFRoot)
 		if err != nil {
 			t.Fatal(err)
 		}
-		client, err := verify.NewTUF(verify.TUFConfig{
+		client, err := trust.NewTUF(trust.TUFConfig{
 			Mirror: stack.TUF, InitialRoot: initial, CacheDir: filepath.Join(scratch, "tuf-"+here),
 		})
 		if err != nil {

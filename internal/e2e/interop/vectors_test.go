@@ -11,6 +11,7 @@ import (
 	"github.com/cosignkit/cosignkit/internal/golden"
 	"github.com/cosignkit/cosignkit/registry"
 	"github.com/cosignkit/cosignkit/verify"
+	"github.com/cosignkit/cosignkit/verify/trust"
 )
 
 // TestVectors has the golden vectors in the table, with what older releases of
@@ -20,7 +21,7 @@ func TestVectors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	roots, err := verify.LoadTrustedRoot(set.TrustedRoot())
+	roots, err := trust.Load(set.TrustedRoot())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/cosignkit/cosignkit/keyless"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
+	"github.com/cosignkit/cosignkit/verify/trust"
 )
 
 // at has a fault at one path alone, which ends in end, and counts the requests
@@ -187,7 +188,7 @@ func TestFaultsOfTheMirror(t *testing.T) {
 			ctx, cancel := context.WithCancel(limited(t))
 			defer cancel()
 			transport, _ := via(t, f.given(cancel), stack.TUF)
-			tuf, err := verify.NewTUF(verify.TUFConfig{
+			tuf, err := trust.NewTUF(trust.TUFConfig{
 				Mirror: stack.TUF, InitialRoot: read(t, stack.TUFRoot), CacheDir: t.TempDir(), Transport: transport,
 			})
 			if err != nil {
@@ -234,7 +235,7 @@ func TestMirrorHangsAtEachFile(t *testing.T) {
 				return true
 			}}
 			transport, _ := via(t, f, stack.TUF)
-			tuf, err := verify.NewTUF(verify.TUFConfig{
+			tuf, err := trust.NewTUF(trust.TUFConfig{
 				Mirror: stack.TUF, InitialRoot: read(t, stack.TUFRoot), CacheDir: t.TempDir(), Transport: transport,
 			})
 			if err != nil {

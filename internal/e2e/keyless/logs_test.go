@@ -17,6 +17,7 @@ import (
 	"github.com/cosignkit/cosignkit/keyless"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
+	"github.com/cosignkit/cosignkit/verify/trust"
 )
 
 // TestSigningTwice: the second time the log has the entry already, if the key
@@ -106,7 +107,7 @@ func withoutEntry(t *testing.T, s signing.Signature) verify.Candidate {
 // TestTUFMirror: the services are known by what the repository says.
 func TestTUFMirror(t *testing.T) {
 	t.Parallel()
-	tuf, err := verify.NewTUF(verify.TUFConfig{Mirror: stack.TUF, InitialRoot: read(t, stack.TUFRoot), CacheDir: t.TempDir()})
+	tuf, err := trust.NewTUF(trust.TUFConfig{Mirror: stack.TUF, InitialRoot: read(t, stack.TUFRoot), CacheDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}

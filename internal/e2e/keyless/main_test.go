@@ -23,6 +23,7 @@ import (
 	"github.com/cosignkit/cosignkit/keyless"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
+	"github.com/cosignkit/cosignkit/verify/trust"
 )
 
 // stack is set before the first test.
@@ -73,7 +74,7 @@ func must[T any](value T, err error) T {
 	return value
 }
 
-var trusted = sync.OnceValue(func() *verify.TrustedRoot { return must(verify.LoadTrustedRoot(stack.TrustedRoot)) })
+var trusted = sync.OnceValue(func() *verify.TrustedRoot { return must(trust.Load(stack.TrustedRoot)) })
 
 // counter counts the requests that each host gets.
 type counter struct {

@@ -1,7 +1,7 @@
 // Copyright The cosignkit Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package verify_test
+package trust_test
 
 import (
 	"net/http"

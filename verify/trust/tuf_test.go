@@ -1,7 +1,7 @@
 // Copyright The cosignkit Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package verify_test
+package trust_test
 
 import (
 	"bytes"
@@ -27,6 +27,7 @@ import (
 
 	"github.com/cosignkit/cosignkit/internal/tufrepo"
 	"github.com/cosignkit/cosignkit/verify"
+	"github.com/cosignkit/cosignkit/verify/trust"
 )
 
 const (
@@ -150,19 +151,19 @@ func (m *mirror) rotate(t *testing.T, roles ...string) {
 	}
 }
 
-func (m *mirror) config() verify.TUFConfig {
-	return verify.TUFConfig{Mirror: m.address, InitialRoot: m.initial, CacheDir: m.cache, Transport: m.transport, Logger: m.logger}
+func (m *mirror) config() trust.TUFConfig {
+	return trust.TUFConfig{Mirror: m.address, InitialRoot: m.initial, CacheDir: m.cache, Transport: m.transport, Logger: m.logger}
 }
 
 // start is what a process does when it starts.
-func (m *mirror) start(t *testing.T) *verify.TUF {
+func (m *mirror) start(t *testing.T) *trust.TUF {
 	t.Helper()
 	return newTUF(t, m.config())
 }
 
-func newTUF(t *testing.T, config verify.TUFConfig) *verify.TUF {
+func newTUF(t *testing.T, config trust.TUFConfig) *trust.TUF {
 	t.Helper()
-	source, err := verify.NewTUF(config)
+	source, err := trust.NewTUF(config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,15 +194,8 @@ func (m *mirror) aDayPasses(t *testing.T) {
 
 func (m *mirror) warnings() int { return strings.Count(m.log.String(), "level=WARN") }
 
-func writeFile(t *testing.T, path string, content []byte) {
-	t.Helper()
-	if err := os.WriteFile(path, content, 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // wantState holds that source has the state of that name, whole.
-func wantState(t *testing.T, source *verify.TUF, want string) {
+func wantState(t *testing.T, source *trust.TUF, want string) {
 	t.Helper()
 	trusted, err := source.TrustedRoot(t.Context())
 	if err != nil {
@@ -217,7 +211,7 @@ func wantState(t *testing.T, source *verify.TUF, want string) {
 }
 
 // wantNone holds that source has nothing, for a reason.
-func wantNone(t *testing.T, source *verify.TUF, reason string) {
+func wantNone(t *testing.T, source *trust.TUF, reason string) {
 	t.Helper()
 	trusted, err := source.TrustedRoot(t.Context())
 	wantFamily(t, err, verify.ErrInconclusive)
@@ -466,7 +460,7 @@ func TestTUFRollback(t *testing.T) {
 					}
 					m.SetVersion(role, 4)
 					m.publish(t, "old")
-					starts := []*verify.TUF{running}
+					starts := []*trust.TUF{running}
 					<-time.After(25 * time.Hour)
 					if cached {
 						starts = append(starts, m.start(t))

@@ -1,7 +1,7 @@
 // Copyright The cosignkit Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package verify
+package trust
 
 import (
 	"bytes"
@@ -21,6 +21,7 @@ import (
 	"github.com/cosignkit/cosignkit/internal/fault"
 	"github.com/cosignkit/cosignkit/internal/files"
 	"github.com/cosignkit/cosignkit/internal/limits"
+	"github.com/cosignkit/cosignkit/verify"
 )
 
 // TUFConfig configures [NewTUF]. The zero TUFConfig is Sigstore's public
@@ -84,7 +85,7 @@ func TUFConfigFromEnvironment() (TUFConfig, error) {
 			err = variable.set(value)
 		}
 		if err != nil {
-			return TUFConfig{}, fault.New(ErrMisconfigured, opOpenRoot, variable.name, "", err)
+			return TUFConfig{}, fault.New(verify.ErrMisconfigured, opOpenRoot, variable.name, "", err)
 		}
 	}
 	return config, nil
@@ -112,7 +113,7 @@ type TUF struct {
 	good state // the files of the last whole state
 }
 
-var _ TrustedRoots = (*TUF)(nil)
+var _ verify.TrustedRoots = (*TUF)(nil)
 
 // NewTUF returns a source of trusted roots. It reads and fetches nothing yet. A
 // configuration that cannot be used is misconfigured.
@@ -123,20 +124,20 @@ func NewTUF(config TUFConfig) (*TUF, error) {
 	}
 	if config.InitialRoot == nil && config.Mirror != tuf.DefaultMirror {
 		// Whose repository it is cannot be guessed.
-		return nil, fault.New(ErrMisconfigured, op, "", "", errors.New("a mirror needs the initial root of its repository"))
+		return nil, fault.New(verify.ErrMisconfigured, op, "", "", errors.New("a mirror needs the initial root of its repository"))
 	}
 	if config.InitialRoot == nil {
 		config.InitialRoot = PublicInitialRoot()
 	}
 	if err := checkMirror(config.Mirror); err != nil {
-		return nil, fault.New(ErrMisconfigured, op, "", "mirror", err)
+		return nil, fault.New(verify.ErrMisconfigured, op, "", "mirror", err)
 	}
 	config.InitialRoot = bytes.Clone(config.InitialRoot)
 	if len(config.InitialRoot) > limits.TrustedRoot {
-		return nil, fault.New(ErrMisconfigured, op, config.Mirror, "", limits.Exceeded("root metadata in bytes", limits.TrustedRoot))
+		return nil, fault.New(verify.ErrMisconfigured, op, config.Mirror, "", limits.Exceeded("root metadata in bytes", limits.TrustedRoot))
 	}
 	if err := checkRootMetadata(config.InitialRoot); err != nil {
-		return nil, fault.New(ErrMisconfigured, op, config.Mirror, "root metadata", err)
+		return nil, fault.New(verify.ErrMisconfigured, op, config.Mirror, "root metadata", err)
 	}
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
@@ -177,9 +178,9 @@ func checkMirror(mirror string) error {
 	return nil
 }
 
-// TrustedRoot implements [TrustedRoots]. It is inconclusive when there is
+// TrustedRoot implements [verify.TrustedRoots]. It is inconclusive when there is
 // neither a good copy nor a way to fetch one.
-func (t *TUF) TrustedRoot(ctx context.Context) (*TrustedRoot, error) {
+func (t *TUF) TrustedRoot(ctx context.Context) (*verify.TrustedRoot, error) {
 	c, err := t.contents(ctx)
 	if err != nil {
 		return nil, err
@@ -196,7 +197,7 @@ func (t *TUF) SigningConfig(ctx context.Context) ([]byte, error) {
 		return nil, err
 	}
 	if c.signingConfig == nil {
-		return nil, fault.New(ErrMisconfigured, "fetch signing config", t.config.Mirror, "", errors.New("the repository has none"))
+		return nil, fault.New(verify.ErrMisconfigured, "fetch signing config", t.config.Mirror, "", errors.New("the repository has none"))
 	}
 	return bytes.Clone(c.signingConfig), nil
 }

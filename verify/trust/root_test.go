@@ -1,7 +1,7 @@
 // Copyright The cosignkit Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package verify_test
+package trust_test
 
 import (
 	"bytes"
@@ -31,6 +31,7 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/root"
 
 	"github.com/cosignkit/cosignkit/verify"
+	"github.com/cosignkit/cosignkit/verify/trust"
 )
 
 // pemParts are the certificates and keys of a Sigstore of our own, in PEM.
@@ -103,54 +104,54 @@ func TestParsePEMs(t *testing.T) {
 		damaged = bytes.Replace(pemParts.root, []byte("\nM"), []byte("\n!"), 1)
 	}
 	for name, test := range map[string]struct {
-		pems                verify.PEMs
+		pems                trust.PEMs
 		cas, logs, cts, tsa int
 		reason              string
 	}{
 		"nothing": {reason: "no certificate and no key"},
 		"all": {
-			pems: verify.PEMs{Fulcio: pemParts.root, Rekor: pemParts.key, CTLog: pemParts.otherKey, Timestamp: join(pemParts.leaf, pemParts.intermediate, pemParts.root)},
+			pems: trust.PEMs{Fulcio: pemParts.root, Rekor: pemParts.key, CTLog: pemParts.otherKey, Timestamp: join(pemParts.leaf, pemParts.intermediate, pemParts.root)},
 			cas:  1, logs: 1, cts: 1, tsa: 1,
 		},
-		"a root and an intermediate": {pems: verify.PEMs{Fulcio: join(pemParts.root, pemParts.intermediate)}, cas: 1},
-		"in the other order":         {pems: verify.PEMs{Fulcio: join(pemParts.intermediate, pemParts.root)}, cas: 1},
-		"two roots":                  {pems: verify.PEMs{Fulcio: join(pemParts.root, pemParts.intermediate, pemParts.otherRoot)}, cas: 2},
-		"with comments":              {pems: verify.PEMs{Fulcio: join([]byte("# old\n"), pemParts.root, []byte("\n# new\n\n"), pemParts.otherRoot, []byte("\n \n"))}, cas: 2},
-		"with other ends of lines":   {pems: verify.PEMs{Fulcio: bytes.ReplaceAll(pemParts.root, []byte("\n"), []byte("\r\n"))}, cas: 1},
-		"no root":                    {pems: verify.PEMs{Fulcio: pemParts.intermediate}, reason: "Fulcio: no root certificate, only intermediates"},
-		"a leaf as an authority":     {pems: verify.PEMs{Fulcio: join(pemParts.root, pemParts.leaf)}, reason: "is not a certificate authority"},
-		"a key as an authority":      {pems: verify.PEMs{Fulcio: pemParts.key}, reason: "Fulcio: "},
-		"white space":                {pems: verify.PEMs{Fulcio: []byte(" \n")}, reason: "Fulcio: not a certificate in PEM"},
-		"junk":                       {pems: verify.PEMs{Fulcio: junk}, reason: "Fulcio: not a certificate in PEM"},
-		"junk after it":              {pems: verify.PEMs{Fulcio: join(pemParts.root, junk)}, reason: "Fulcio: not a certificate in PEM"},
-		"cut short":                  {pems: verify.PEMs{Fulcio: join(pemParts.root, pemParts.otherRoot[:100])}, reason: "Fulcio: "},
-		"damaged, then another":      {pems: verify.PEMs{Fulcio: join(damaged, pemParts.otherRoot)}, reason: "Fulcio: a certificate in PEM is damaged"},
-		"not DER":                    {pems: verify.PEMs{Fulcio: inPEM("CERTIFICATE", junk)}, reason: "Fulcio: "},
-		"large":                      {pems: verify.PEMs{Fulcio: join(pemParts.root, large)}, reason: "Fulcio: limit exceeded"},
+		"a root and an intermediate": {pems: trust.PEMs{Fulcio: join(pemParts.root, pemParts.intermediate)}, cas: 1},
+		"in the other order":         {pems: trust.PEMs{Fulcio: join(pemParts.intermediate, pemParts.root)}, cas: 1},
+		"two roots":                  {pems: trust.PEMs{Fulcio: join(pemParts.root, pemParts.intermediate, pemParts.otherRoot)}, cas: 2},
+		"with comments":              {pems: trust.PEMs{Fulcio: join([]byte("# old\n"), pemParts.root, []byte("\n# new\n\n"), pemParts.otherRoot, []byte("\n \n"))}, cas: 2},
+		"with other ends of lines":   {pems: trust.PEMs{Fulcio: bytes.ReplaceAll(pemParts.root, []byte("\n"), []byte("\r\n"))}, cas: 1},
+		"no root":                    {pems: trust.PEMs{Fulcio: pemParts.intermediate}, reason: "Fulcio: no root certificate, only intermediates"},
+		"a leaf as an authority":     {pems: trust.PEMs{Fulcio: join(pemParts.root, pemParts.leaf)}, reason: "is not a certificate authority"},
+		"a key as an authority":      {pems: trust.PEMs{Fulcio: pemParts.key}, reason: "Fulcio: "},
+		"white space":                {pems: trust.PEMs{Fulcio: []byte(" \n")}, reason: "Fulcio: not a certificate in PEM"},
+		"junk":                       {pems: trust.PEMs{Fulcio: junk}, reason: "Fulcio: not a certificate in PEM"},
+		"junk after it":              {pems: trust.PEMs{Fulcio: join(pemParts.root, junk)}, reason: "Fulcio: not a certificate in PEM"},
+		"cut short":                  {pems: trust.PEMs{Fulcio: join(pemParts.root, pemParts.otherRoot[:100])}, reason: "Fulcio: "},
+		"damaged, then another":      {pems: trust.PEMs{Fulcio: join(damaged, pemParts.otherRoot)}, reason: "Fulcio: a certificate in PEM is damaged"},
+		"not DER":                    {pems: trust.PEMs{Fulcio: inPEM("CERTIFICATE", junk)}, reason: "Fulcio: "},
+		"large":                      {pems: trust.PEMs{Fulcio: join(pemParts.root, large)}, reason: "Fulcio: limit exceeded"},
 
-		"two logs":            {pems: verify.PEMs{Rekor: join(pemParts.key, pemParts.otherKey), CTLog: pemParts.key}, logs: 2, cts: 1},
-		"a log twice":         {pems: verify.PEMs{Rekor: join(pemParts.key, pemParts.key)}, logs: 1},
-		"a log is junk":       {pems: verify.PEMs{Rekor: junk}, reason: "Rekor: not a public key in PEM"},
-		"a log is blank":      {pems: verify.PEMs{Fulcio: pemParts.root, Rekor: []byte("\n")}, reason: "Rekor: not a public key in PEM"},
-		"a log, then junk":    {pems: verify.PEMs{Rekor: join(pemParts.key, junk)}, reason: "Rekor: not a public key in PEM"},
-		"a log is a root":     {pems: verify.PEMs{Rekor: pemParts.root}, reason: "Rekor: "},
-		"a log of P-224":      {pems: verify.PEMs{Rekor: pemParts.smallKey}, reason: "Rekor: curve P-224 is not supported"},
-		"a log of X25519":     {pems: verify.PEMs{CTLog: pemParts.exchangeKey}, reason: "certificate transparency log: keys of type"},
-		"a log is large":      {pems: verify.PEMs{Rekor: join(pemParts.key, large)}, reason: "Rekor: limit exceeded"},
-		"a CT log is damaged": {pems: verify.PEMs{CTLog: bytes.Replace(pemParts.key, []byte("\nM"), []byte("\n!"), 1)}, reason: "certificate transparency log: "},
+		"two logs":            {pems: trust.PEMs{Rekor: join(pemParts.key, pemParts.otherKey), CTLog: pemParts.key}, logs: 2, cts: 1},
+		"a log twice":         {pems: trust.PEMs{Rekor: join(pemParts.key, pemParts.key)}, logs: 1},
+		"a log is junk":       {pems: trust.PEMs{Rekor: junk}, reason: "Rekor: not a public key in PEM"},
+		"a log is blank":      {pems: trust.PEMs{Fulcio: pemParts.root, Rekor: []byte("\n")}, reason: "Rekor: not a public key in PEM"},
+		"a log, then junk":    {pems: trust.PEMs{Rekor: join(pemParts.key, junk)}, reason: "Rekor: not a public key in PEM"},
+		"a log is a root":     {pems: trust.PEMs{Rekor: pemParts.root}, reason: "Rekor: "},
+		"a log of P-224":      {pems: trust.PEMs{Rekor: pemParts.smallKey}, reason: "Rekor: curve P-224 is not supported"},
+		"a log of X25519":     {pems: trust.PEMs{CTLog: pemParts.exchangeKey}, reason: "certificate transparency log: keys of type"},
+		"a log is large":      {pems: trust.PEMs{Rekor: join(pemParts.key, large)}, reason: "Rekor: limit exceeded"},
+		"a CT log is damaged": {pems: trust.PEMs{CTLog: bytes.Replace(pemParts.key, []byte("\nM"), []byte("\n!"), 1)}, reason: "certificate transparency log: "},
 
-		"no intermediate":             {pems: verify.PEMs{Timestamp: join(pemParts.leaf, pemParts.root)}, tsa: 1},
-		"the root first":              {pems: verify.PEMs{Timestamp: join(pemParts.root, pemParts.intermediate, pemParts.leaf)}, reason: "timestamp authority: want the authority's certificate first"},
-		"the intermediate last":       {pems: verify.PEMs{Timestamp: join(pemParts.leaf, pemParts.root, pemParts.intermediate)}, reason: "timestamp authority: want"},
-		"an authority without a root": {pems: verify.PEMs{Timestamp: pemParts.leaf}, reason: "timestamp authority: want"},
-		"a root without an authority": {pems: verify.PEMs{Timestamp: pemParts.root}, reason: "timestamp authority: want"},
-		"no certificate of its own":   {pems: verify.PEMs{Timestamp: join(pemParts.intermediate, pemParts.root)}, reason: "timestamp authority: want"},
-		"an authority is junk":        {pems: verify.PEMs{Timestamp: junk}, reason: "timestamp authority: not a certificate in PEM"},
-		"an authority is large":       {pems: verify.PEMs{Timestamp: join(pemParts.leaf, pemParts.root, large)}, reason: "timestamp authority: limit exceeded"},
+		"no intermediate":             {pems: trust.PEMs{Timestamp: join(pemParts.leaf, pemParts.root)}, tsa: 1},
+		"the root first":              {pems: trust.PEMs{Timestamp: join(pemParts.root, pemParts.intermediate, pemParts.leaf)}, reason: "timestamp authority: want the authority's certificate first"},
+		"the intermediate last":       {pems: trust.PEMs{Timestamp: join(pemParts.leaf, pemParts.root, pemParts.intermediate)}, reason: "timestamp authority: want"},
+		"an authority without a root": {pems: trust.PEMs{Timestamp: pemParts.leaf}, reason: "timestamp authority: want"},
+		"a root without an authority": {pems: trust.PEMs{Timestamp: pemParts.root}, reason: "timestamp authority: want"},
+		"no certificate of its own":   {pems: trust.PEMs{Timestamp: join(pemParts.intermediate, pemParts.root)}, reason: "timestamp authority: want"},
+		"an authority is junk":        {pems: trust.PEMs{Timestamp: junk}, reason: "timestamp authority: not a certificate in PEM"},
+		"an authority is large":       {pems: trust.PEMs{Timestamp: join(pemParts.leaf, pemParts.root, large)}, reason: "timestamp authority: limit exceeded"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			trusted, err := verify.ParsePEMs(test.pems)
+			trusted, err := trust.ParsePEMs(test.pems)
 			if test.reason != "" {
 				wantMisconfigured(t, trusted, err, test.reason)
 				return
@@ -185,10 +186,10 @@ func wantMisconfigured(t *testing.T, trusted *verify.TrustedRoot, err error, rea
 }
 
 // publicPEMs are the parts of the public instance's root.
-func publicPEMs(t *testing.T) verify.PEMs {
+func publicPEMs(t *testing.T) trust.PEMs {
 	t.Helper()
 	m := publicRoot(t).Material()
-	var p verify.PEMs
+	var p trust.PEMs
 	for _, ca := range m.FulcioCertificateAuthorities() {
 		fulcio, ok := ca.(*root.FulcioCertificateAuthority)
 		if !ok {
@@ -215,23 +216,23 @@ func publicPEMs(t *testing.T) verify.PEMs {
 func TestParsePEMsVerifies(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		change func(*verify.PEMs)
+		change func(*trust.PEMs)
 		want   error
 	}{
-		"all parts": {change: func(*verify.PEMs) {}},
+		"all parts": {change: func(*trust.PEMs) {}},
 		// Who is not there vouches for nothing.
-		"no authority":      {func(p *verify.PEMs) { p.Fulcio = nil }, verify.ErrMisconfigured},
-		"another authority": {func(p *verify.PEMs) { p.Fulcio = pemParts.root }, verify.ErrRejected},
-		"no log":            {func(p *verify.PEMs) { p.Rekor = nil }, verify.ErrMisconfigured},
-		"another log":       {func(p *verify.PEMs) { p.Rekor = pemParts.key }, verify.ErrRejected},
-		"no CT log":         {func(p *verify.PEMs) { p.CTLog = nil }, verify.ErrMisconfigured},
-		"another CT log":    {func(p *verify.PEMs) { p.CTLog = pemParts.key }, verify.ErrRejected},
+		"no authority":      {func(p *trust.PEMs) { p.Fulcio = nil }, verify.ErrMisconfigured},
+		"another authority": {func(p *trust.PEMs) { p.Fulcio = pemParts.root }, verify.ErrRejected},
+		"no log":            {func(p *trust.PEMs) { p.Rekor = nil }, verify.ErrMisconfigured},
+		"another log":       {func(p *trust.PEMs) { p.Rekor = pemParts.key }, verify.ErrRejected},
+		"no CT log":         {func(p *trust.PEMs) { p.CTLog = nil }, verify.ErrMisconfigured},
+		"another CT log":    {func(p *trust.PEMs) { p.CTLog = pemParts.key }, verify.ErrRejected},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := publicPEMs(t)
 			test.change(&p)
-			trusted, err := verify.ParsePEMs(p)
+			trusted, err := trust.ParsePEMs(p)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -243,23 +244,6 @@ func TestParsePEMsVerifies(t *testing.T) {
 			}
 		})
 	}
-}
-
-// verifyPublicGood verifies what the public instance made, with these roots.
-func verifyPublicGood(t *testing.T, roots verify.TrustedRoots) error {
-	t.Helper()
-	verifier, err := verify.New(verify.Policy{
-		Identities:   []verify.Identity{{Subject: "mitr@redhat.com", Issuer: "https://github.com/login/oauth"}},
-		TrustedRoots: roots,
-	})
-	if err != nil {
-		return err
-	}
-	result, err := verifier.Verify(t.Context(), publishedImage(), []verify.Candidate{readLegacy(t, "legacy-keyless")})
-	if result == nil || result.Accepted != (err == nil) {
-		t.Errorf("result is %+v beside the error %v", result, err)
-	}
-	return err
 }
 
 func TestTrustedRootFromEnvironment(t *testing.T) {
@@ -297,7 +281,7 @@ func TestTrustedRootFromEnvironment(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			setEnvironment(t, names, test.set)
-			trusted, ok, err := verify.TrustedRootFromEnvironment()
+			trusted, ok, err := trust.FromEnvironment()
 			switch {
 			case test.reason != "":
 				wantMisconfigured(t, trusted, err, test.reason)
@@ -331,7 +315,7 @@ func TestLoadTrustedRoot(t *testing.T) {
 		filepath.Join(dir, "junk"):  "not an object in JSON",
 		os.DevNull:                  "is not a regular file",
 	} {
-		trusted, err := verify.LoadTrustedRoot(path)
+		trusted, err := trust.Load(path)
 		wantMisconfigured(t, trusted, err, reason)
 		if !strings.Contains(err.Error(), path) {
 			t.Errorf("error does not name the file: %v", err)
@@ -347,7 +331,7 @@ func TestLoadTrustedRoot(t *testing.T) {
 func TestATrustedRootThatIsNoneIsNotShown(t *testing.T) {
 	t.Parallel()
 	for _, b := range []string{"s3cret", `"s3cret"`, `["s3cret"]`, "{s3cret", `{"mediaType": s3cret}`, "", " ", "\x1b[2J"} {
-		_, err := verify.ParseTrustedRoot([]byte(b))
+		_, err := trust.Parse([]byte(b))
 		wantFamily(t, err, verify.ErrMisconfigured)
 		if text := err.Error(); strings.Contains(text, "s3cret") || strings.Contains(text, "\x1b") {
 			t.Errorf("%q: %q", b, text)
@@ -425,15 +409,15 @@ func TestParseTrustedRoot(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			trusted, err := verify.ParseTrustedRoot(b)
+			trusted, err := trust.Parse(b)
 			wantMisconfigured(t, trusted, err, "")
 		})
 	}
-	_, err := verify.ParseTrustedRoot(join(good, bytes.Repeat([]byte(" "), 1<<20)))
+	_, err := trust.Parse(join(good, bytes.Repeat([]byte(" "), 1<<20)))
 	if !errors.Is(err, verify.ErrLimit) {
 		t.Errorf("error is %v, want one that is ErrLimit", err)
 	}
-	if _, err := verify.ParseTrustedRoot(change([]any{}, "timestampAuthorities")); err != nil {
+	if _, err := trust.Parse(change([]any{}, "timestampAuthorities")); err != nil {
 		t.Errorf("a root may lack a part: %v", err)
 	}
 }
@@ -460,7 +444,7 @@ func FuzzParseTrustedRoot(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		trusted, err := verify.ParseTrustedRoot(b)
+		trusted, err := trust.Parse(b)
 		if err != nil {
 			wantFamily(t, err, verify.ErrMisconfigured)
 			if trusted != nil {
@@ -502,17 +486,17 @@ func TestOffline(t *testing.T) {
 		return nil, errors.New("offline")
 	}}
 	// A TUF client would be noticed.
-	wantNone(t, newTUF(t, verify.TUFConfig{CacheDir: t.TempDir()}), "offline")
+	wantNone(t, newTUF(t, trust.TUFConfig{CacheDir: t.TempDir()}), "offline")
 	if len(asked) != 1 {
 		t.Errorf("asked %q, want one request", asked)
 	}
 	asked = nil
 
-	parsed, err := verify.ParseTrustedRoot(readFile(t, filepath.Join(publicGood, "trusted_root.json")))
+	parsed, err := trust.Parse(readFile(t, filepath.Join(publicGood, "trusted_root.json")))
 	if err != nil {
 		t.Fatal(err)
 	}
-	parsedPEMs, err := verify.ParsePEMs(publicPEMs(t))
+	parsedPEMs, err := trust.ParsePEMs(publicPEMs(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -525,11 +509,7 @@ func TestOffline(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	verifier, err := verify.New(verify.Policy{Keys: []crypto.PublicKey{key}, TrustedRoots: parsed})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := verifier.Verify(t.Context(), publishedImage(), []verify.Candidate{readLegacy(t, "legacy-key")}); err != nil {
+	if err := verifyPublished(t, "legacy-key", verify.Policy{Keys: []crypto.PublicKey{key}, TrustedRoots: parsed}); err != nil {
 		t.Error(err)
 	}
 	if len(asked) != 0 {

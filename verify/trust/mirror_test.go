@@ -1,7 +1,7 @@
 // Copyright The cosignkit Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package verify_test
+package trust_test
 
 import (
 	"bytes"
@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/cosignkit/cosignkit/verify"
+	"github.com/cosignkit/cosignkit/verify/trust"
 )
 
 func TestTUFGoroutines(t *testing.T) {
@@ -59,7 +60,7 @@ func TestTUFProcesses(t *testing.T) {
 	t.Parallel()
 	if task, ok := os.LookupEnv(tufProcessVariable); ok {
 		fields := strings.Split(task, "\n")
-		config := verify.TUFConfig{
+		config := trust.TUFConfig{
 			Mirror: fields[0], InitialRoot: readFile(t, fields[1]), CacheDir: fields[2],
 			Transport: &http.Transport{DisableKeepAlives: true},
 		}
@@ -67,7 +68,7 @@ func TestTUFProcesses(t *testing.T) {
 		for range 4 {
 			g.Go(func() error {
 				for range 5 {
-					source, err := verify.NewTUF(config)
+					source, err := trust.NewTUF(config)
 					if err != nil {
 						return err
 					}
@@ -136,7 +137,7 @@ func TestTUFHangingMirror(t *testing.T) {
 		// A caller in a hurry has the last good copy in time, whoever starts.
 		m.setAnswer(hang)
 		<-time.After(25 * time.Hour)
-		for _, source := range []*verify.TUF{first, m.start(t)} {
+		for _, source := range []*trust.TUF{first, m.start(t)} {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
 			if _, err := source.TrustedRoot(ctx); err != nil || ctx.Err() != nil {

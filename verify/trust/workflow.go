@@ -1,13 +1,12 @@
 // Copyright The cosignkit Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package verify
+package trust
 
 import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"path"
 	"slices"
 	"time"
@@ -18,14 +17,6 @@ import (
 	"github.com/cosignkit/cosignkit/internal/limits"
 	"github.com/cosignkit/cosignkit/internal/strictjson"
 )
-
-// The targets of a Sigstore TUF repository.
-const (
-	targetTrustedRoot   = "trusted_root.json"
-	targetSigningConfig = "signing_config.v0.2.json"
-)
-
-var errNoTarget = errors.New("not found")
 
 // workflow is one run of the client workflow (TUF 1.0.34, section 5). go-tuf
 // decides about each file. Its own updater does not fit: it starts from the
@@ -116,7 +107,7 @@ func (w *workflow) run() (*contents, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.root, err = newTrustedRoot(b); err != nil {
+	if c.root, err = newRoot(b); err != nil {
 		return nil, fmt.Errorf("%s: %w", targetTrustedRoot, err)
 	}
 	// Older repositories have no signing config; SigningConfig says so.
@@ -240,100 +231,6 @@ func (w *workflow) updateSnapshot(b []byte, trusted bool) error {
 	return err
 }
 
-// targets is section 5.6 for the role targets, and 5.6.7 for delegated ones. A
-// role is verified for each role that delegates to it.
-func (w *workflow) targets(role, parent string) error {
-	meta := w.set.Snapshot.Signed.Meta[role+".json"]
-	if meta == nil {
-		return fmt.Errorf("snapshot.json says nothing about %q", role)
-	}
-	update := func(b []byte) error {
-		if err := strictjson.Check(b); err != nil {
-			return err
-		}
-		_, err := w.set.UpdateDelegatedTargets(b, role, parent)
-		return err
-	}
-	name := roleName(role)
-	for _, c := range slices.Concat([]reader{w.files}, w.copies) {
-		if w.measure(c, name, limits.TUFMetadata, func(b []byte) bool { return update(b) == nil }) {
-			return nil
-		}
-	}
-	b, err := w.fetch(name, w.versioned(meta.Version, url.PathEscape(role)+".json"), bound(meta.Length, limits.TUFMetadata))
-	if err != nil {
-		return err
-	}
-	if err := update(b); err != nil {
-		return err
-	}
-	w.accept(name, b)
-	return nil
-}
-
-// find searches the delegations depth first, in their order.
-func (w *workflow) find(target string) (*metadata.TargetFiles, error) {
-	type delegation struct{ role, parent string }
-	next := []delegation{{metadata.TARGETS, metadata.ROOT}}
-	visited := map[string]bool{}
-	for len(next) > 0 {
-		d := next[len(next)-1]
-		next = next[:len(next)-1]
-		if visited[d.role] {
-			continue
-		}
-		if len(visited) > limits.TUFDelegations {
-			return nil, fmt.Errorf("%s: %w", target, limits.Exceeded("delegated roles", limits.TUFDelegations))
-		}
-		visited[d.role] = true
-		if err := w.targets(d.role, d.parent); err != nil {
-			return nil, err
-		}
-		role := w.set.Targets[d.role].Signed
-		if file := role.Targets[target]; file != nil {
-			return file, nil
-		}
-		if role.Delegations == nil {
-			continue
-		}
-		var children []delegation
-		for _, child := range role.Delegations.GetRolesForTarget(target) {
-			children = append(children, delegation{child.Name, d.role})
-			if child.Terminating {
-				next = nil
-				break
-			}
-		}
-		slices.Reverse(children)
-		next = append(next, children...)
-	}
-	return nil, fmt.Errorf("%s %w", target, errNoTarget)
-}
-
-// target is section 5.7.
-func (w *workflow) target(target string) ([]byte, error) {
-	file, err := w.find(target)
-	if err != nil {
-		return nil, err
-	}
-	name := targetName(target)
-	var content []byte
-	for _, c := range w.copies {
-		if w.measure(c, name, limits.TUFMetadata, func(b []byte) bool { content = b; return file.VerifyLengthHashes(b) == nil }) {
-			return content, nil
-		}
-	}
-	content, err = w.fetch(name, w.targetPath(target, file), bound(file.Length, limits.TUFMetadata))
-	if err != nil {
-		return nil, err
-	}
-	if err := file.VerifyLengthHashes(content); err != nil {
-		return nil, fmt.Errorf("%s: %w", target, err)
-	}
-	w.accept(name, content)
-	return content, nil
-}
-
 // measure reports whether take took a file of what was verified before.
 func (w *workflow) measure(from reader, name string, limit int64, take func([]byte) bool) (taken bool) {
 	b, err := from.read(name, limit)
@@ -358,20 +255,6 @@ func (w *workflow) versioned(version int64, file string) string {
 		return fmt.Sprintf("%d.%s", version, file)
 	}
 	return file
-}
-
-// targetPath has any of the hashes; the same one each time.
-func (w *workflow) targetPath(target string, file *metadata.TargetFiles) string {
-	dir, base := path.Split(target)
-	if w.set.Root.Signed.ConsistentSnapshot {
-		for _, algorithm := range []string{"sha256", "sha512"} {
-			if hash, ok := file.Hashes[algorithm]; ok {
-				base = fmt.Sprintf("%x.%s", []byte(hash), base)
-				break
-			}
-		}
-	}
-	return dirTargets + dir + base
 }
 
 func (w *workflow) expiry() time.Time {

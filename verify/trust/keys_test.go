@@ -1,7 +1,7 @@
 // Copyright The cosignkit Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package verify_test
+package trust_test
 
 import (
 	"encoding/json"
@@ -53,13 +53,6 @@ func (m *mirror) wantKept(t *testing.T, kept string) {
 	t.Helper()
 	if got := m.kept(t); got != kept {
 		t.Errorf("the cache has versions %s, want %s", got, kept)
-	}
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
 	}
 }
 

@@ -1,7 +1,7 @@
 // Copyright The cosignkit Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package verify
+package trust
 
 import (
 	"context"
@@ -15,11 +15,12 @@ import (
 
 	"github.com/cosignkit/cosignkit/internal/fault"
 	"github.com/cosignkit/cosignkit/internal/limits"
+	"github.com/cosignkit/cosignkit/verify"
 )
 
 // contents is what one state of the repository says.
 type contents struct {
-	root          *TrustedRoot
+	root          *verify.TrustedRoot
 	signingConfig []byte // nil if there is none
 	files         state
 	// expires is when the first of its metadata does.
@@ -58,7 +59,7 @@ func (t *TUF) contents(ctx context.Context) (*contents, error) {
 		select {
 		case <-t.turn:
 		case <-ctx.Done():
-			return nil, fault.New(ErrInconclusive, op, t.config.Mirror, "", ctx.Err())
+			return nil, fault.New(verify.ErrInconclusive, op, t.config.Mirror, "", ctx.Err())
 		}
 	}
 	defer func() { t.turn <- struct{}{} }()
@@ -70,7 +71,7 @@ func (t *TUF) contents(ctx context.Context) (*contents, error) {
 	}
 	c, err := t.load(ctx)
 	if err != nil {
-		f := fault.New(ErrInconclusive, op, t.config.Mirror, "", err)
+		f := fault.New(verify.ErrInconclusive, op, t.config.Mirror, "", err)
 		if ctx.Err() == nil {
 			t.current.Store(nil)
 			t.failure.Store(f)

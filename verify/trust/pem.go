@@ -1,11 +1,10 @@
 // Copyright The cosignkit Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package verify
+package trust
 
 import (
 	"bytes"
-	"context"
 	"crypto"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -14,90 +13,16 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/sigstore/sigstore-go/pkg/root"
 
 	"github.com/cosignkit/cosignkit/internal/der"
 	"github.com/cosignkit/cosignkit/internal/fault"
-	"github.com/cosignkit/cosignkit/internal/files"
 	"github.com/cosignkit/cosignkit/internal/keys"
 	"github.com/cosignkit/cosignkit/internal/limits"
-	"github.com/cosignkit/cosignkit/internal/strictjson"
+	"github.com/cosignkit/cosignkit/verify"
 )
-
-// TrustedRoots gives the trusted root to verify with. A [*TrustedRoot] gives
-// itself; a [*TUF] gives one that it keeps up to date. Implementations are safe
-// for concurrent use.
-type TrustedRoots interface {
-	// TrustedRoot returns the root that is current. A verification asks once
-	// and uses what it got to its end. An error is inconclusive, or
-	// misconfigured where only a human can help.
-	TrustedRoot(ctx context.Context) (*TrustedRoot, error)
-}
-
-// TrustedRoot is an immutable set of certificate authorities, transparency
-// logs, certificate transparency logs and timestamp authorities.
-type TrustedRoot struct {
-	material root.TrustedMaterial
-}
-
-var _ TrustedRoots = (*TrustedRoot)(nil)
-
-// TrustedRoot implements [TrustedRoots] and returns r.
-func (r *TrustedRoot) TrustedRoot(context.Context) (*TrustedRoot, error) { return r, nil }
-
-// Material returns the root in the form of sigstore-go. It must not be modified.
-func (r *TrustedRoot) Material() root.TrustedMaterial { return r.material }
-
-const opOpenRoot = "open trusted root"
-
-// LoadTrustedRoot reads a trusted root from a regular file, see
-// [ParseTrustedRoot].
-func LoadTrustedRoot(path string) (*TrustedRoot, error) {
-	b, err := files.Read(path, limits.TrustedRoot, "trusted root")
-	if err != nil {
-		return nil, fault.New(ErrMisconfigured, opOpenRoot, path, "", err)
-	}
-	return parseTrustedRoot(path, b)
-}
-
-// ParseTrustedRoot parses a trusted root in JSON: the message TrustedRoot of
-// Sigstore's protobuf-specs, media type
-// application/vnd.dev.sigstore.trustedroot+json;version=0.1. A root that is not
-// well formed is misconfigured.
-func ParseTrustedRoot(b []byte) (*TrustedRoot, error) { return parseTrustedRoot("", b) }
-
-func parseTrustedRoot(name string, b []byte) (*TrustedRoot, error) {
-	r, err := newTrustedRoot(b)
-	if err != nil {
-		return nil, fault.New(ErrMisconfigured, opOpenRoot, name, "", err)
-	}
-	return r, nil
-}
-
-// newTrustedRoot leaves the family of the error to the caller, who knows where b is from.
-func newTrustedRoot(b []byte) (_ *TrustedRoot, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("not well formed: %.256v", r)
-		}
-	}()
-	if len(b) > limits.TrustedRoot {
-		return nil, limits.Exceeded("trusted root in bytes", limits.TrustedRoot)
-	}
-	// The path may be one of a project, to a file that is none of its business: the
-	// parser's error repeats what it does not understand.
-	if text := bytes.TrimSpace(b); !bytes.HasPrefix(text, []byte("{")) || strictjson.Check(text) != nil {
-		return nil, errors.New("it is not an object in JSON, or names a field twice")
-	}
-	material, err := root.NewTrustedRootFromJSON(b)
-	if err != nil {
-		return nil, fault.Printable(err)
-	}
-	return &TrustedRoot{material: material}, nil
-}
 
 // PEMs are the parts of a trusted root in PEM, for deployments that do not have
 // one in JSON. Each part may be empty: what it would vouch for is then trusted
@@ -119,12 +44,12 @@ type PEMs struct {
 
 // ParsePEMs makes a trusted root of its parts. No part at all, and a part that
 // is not well formed, is misconfigured.
-func ParsePEMs(p PEMs) (*TrustedRoot, error) {
+func ParsePEMs(p PEMs) (*verify.TrustedRoot, error) {
 	material, err := p.parse()
 	if err != nil {
-		return nil, fault.New(ErrMisconfigured, opOpenRoot, "", "", err)
+		return nil, fault.New(verify.ErrMisconfigured, opOpenRoot, "", "", err)
 	}
-	return &TrustedRoot{material: material}, nil
+	return verify.NewTrustedRoot(material), nil
 }
 
 // pemMaterial is a root without the validity periods that JSON has.
@@ -276,48 +201,4 @@ func logs(b []byte) (map[string]*root.TransparencyLog, error) {
 		}
 	}
 	return all, nil
-}
-
-// Names of the environment variables that [TrustedRootFromEnvironment] reads.
-const (
-	envFulcio    = "SIGSTORE_ROOT_FILE"
-	envRekor     = "SIGSTORE_REKOR_PUBLIC_KEY"
-	envCTLog     = "SIGSTORE_CT_LOG_PUBLIC_KEY_FILE"
-	envTimestamp = "SIGSTORE_TSA_CERTIFICATE_FILE"
-)
-
-// TrustedRootFromEnvironment makes a trusted root of the PEM files that these
-// variables name, for a Sigstore whose keys the user gives one by one:
-//
-//	SIGSTORE_ROOT_FILE               certificates of Fulcio
-//	SIGSTORE_REKOR_PUBLIC_KEY        public keys of Rekor v1
-//	SIGSTORE_CT_LOG_PUBLIC_KEY_FILE  public keys of certificate transparency logs
-//	SIGSTORE_TSA_CERTIFICATE_FILE    certificates of a timestamp authority
-//
-// It reports false when none is set. A variable that is set and empty, or names
-// what cannot be used, is misconfigured. Unlike cosign, it adds nothing from TUF
-// to those that are set.
-func TrustedRootFromEnvironment() (r *TrustedRoot, ok bool, err error) {
-	var p PEMs
-	found := false
-	for _, part := range []struct {
-		name string
-		to   *[]byte
-	}{{envFulcio, &p.Fulcio}, {envRekor, &p.Rekor}, {envCTLog, &p.CTLog}, {envTimestamp, &p.Timestamp}} {
-		path, ok := os.LookupEnv(part.name) //nolint:forbidigo // docs/environment.md lists it
-		if !ok {
-			continue
-		}
-		found = true
-		b, err := files.Read(path, limits.TrustedRoot, "file")
-		if err != nil {
-			return nil, false, fault.New(ErrMisconfigured, opOpenRoot, part.name, "", err)
-		}
-		*part.to = b
-	}
-	if !found {
-		return nil, false, nil
-	}
-	r, err = ParsePEMs(p)
-	return r, err == nil, err
 }

@@ -1,7 +1,7 @@
 // Copyright The cosignkit Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package verify_test
+package trust_test
 
 import (
 	"bytes"
@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/cosignkit/cosignkit/verify"
+	"github.com/cosignkit/cosignkit/verify/trust"
 )
 
 func TestTUFTargets(t *testing.T) {
@@ -77,7 +78,7 @@ func TestTUFInitialRoot(t *testing.T) {
 	wantState(t, m.start(t), "two")
 	for name, initial := range map[string][]byte{
 		"another repository's":   newMirror(t).initial,
-		"of the public instance": verify.PublicInitialRoot(),
+		"of the public instance": trust.PublicInitialRoot(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -141,7 +142,7 @@ func TestNewTUFMisconfigured(t *testing.T) {
 		t.Fatal(err)
 	}
 	parsed["signatures"] = []any{}
-	for name, config := range map[string]verify.TUFConfig{
+	for name, config := range map[string]trust.TUFConfig{
 		"no URL":              {Mirror: "::", InitialRoot: initial},
 		"no scheme":           {Mirror: "mirror.example", InitialRoot: initial},
 		"no host":             {Mirror: "https:///path", InitialRoot: initial},
@@ -166,7 +167,7 @@ func TestNewTUFMisconfigured(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			config.CacheDir = t.TempDir()
-			source, err := verify.NewTUF(config)
+			source, err := trust.NewTUF(config)
 			wantFamily(t, err, verify.ErrMisconfigured)
 			if source != nil {
 				t.Error("a source beside the error")
@@ -176,7 +177,7 @@ func TestNewTUFMisconfigured(t *testing.T) {
 			}
 		})
 	}
-	if _, err := verify.NewTUF(verify.TUFConfig{}); err != nil {
+	if _, err := trust.NewTUF(trust.TUFConfig{}); err != nil {
 		t.Error(err)
 	}
 }
@@ -188,15 +189,15 @@ func TestTUFConfigFromEnvironment(t *testing.T) {
 	writeFile(t, filepath.Join(dir, "huge"), make([]byte, 1<<20+1))
 	for name, test := range map[string]struct {
 		set    map[string]string
-		want   verify.TUFConfig
+		want   trust.TUFConfig
 		reason string
 	}{
 		"nothing": {},
 		"all": {
 			set:  map[string]string{"TUF_MIRROR": "https://mirror.example", "TUF_ROOT": "cache", "TUF_ROOT_JSON": filepath.Join(dir, "root.json")},
-			want: verify.TUFConfig{Mirror: "https://mirror.example", CacheDir: "cache", InitialRoot: []byte("root")},
+			want: trust.TUFConfig{Mirror: "https://mirror.example", CacheDir: "cache", InitialRoot: []byte("root")},
 		},
-		"a cache alone":     {set: map[string]string{"TUF_ROOT": "cache"}, want: verify.TUFConfig{CacheDir: "cache"}},
+		"a cache alone":     {set: map[string]string{"TUF_ROOT": "cache"}, want: trust.TUFConfig{CacheDir: "cache"}},
 		"an empty mirror":   {set: map[string]string{"TUF_MIRROR": ""}, reason: "TUF_MIRROR: is empty"},
 		"an empty cache":    {set: map[string]string{"TUF_MIRROR": "m", "TUF_ROOT": ""}, reason: "TUF_ROOT: is empty"},
 		"an empty path":     {set: map[string]string{"TUF_ROOT_JSON": ""}, reason: "TUF_ROOT_JSON: is empty"},
@@ -208,7 +209,7 @@ func TestTUFConfigFromEnvironment(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			setEnvironment(t, []string{"TUF_MIRROR", "TUF_ROOT", "TUF_ROOT_JSON"}, test.set)
-			got, err := verify.TUFConfigFromEnvironment()
+			got, err := trust.TUFConfigFromEnvironment()
 			if test.reason != "" {
 				wantFamily(t, err, verify.ErrMisconfigured)
 				if !strings.Contains(err.Error(), test.reason) {
