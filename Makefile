@@ -16,6 +16,10 @@ TESTFLAGS ?=
 # Which benchmarks to run, as a regular expression.
 BENCH ?= .
 FUZZTIME ?= 10s
+# Where mutation switches off checks, and which of them, as a regular expression of
+# the lines that it prints.
+MUTATED ?= ./signing/... ./verify/... ./keyless/... ./registry/... ./internal/bundles/...
+MUTANTS ?=
 # How many images the concurrent signers of e2e sign, in each setting.
 ROUNDS ?= 20
 # How often e2e kills a push or a pull.
@@ -71,6 +75,7 @@ lint: ## golangci-lint, gofmt, tidy modules, licence headers (5 min, 30 s)
 	cd internal/e2e && $(GOLANGCI_LINT) run ./...
 	cd internal/e2e/sigstack && $(GOLANGCI_LINT) run ./...
 	cd examples/kms && $(GOLANGCI_LINT) run ./...
+	cd tools && $(GOLANGCI_LINT) run ./...
 	linter=$$($(GO) tool -n -modfile=$(CURDIR)/tools/go.mod golangci-lint); cd signing/pkcs11 && CGO_ENABLED=$(CGO) "$$linter" run ./...
 
 .PHONY: bench
@@ -92,6 +97,21 @@ fuzz: ## each fuzz target for FUZZTIME, 10 s unless told
 		done; \
 	}; \
 	fuzz ./...; cd compose; fuzz ./...; cd ../signing/pkcs11; fuzz ./...
+
+MUTATION = $(GO) run -C tools ./mutation -C '$(CURDIR)' -only '$(MUTANTS)'
+
+.PHONY: mutation
+mutation: ## switch off each check, one at a time, and see a test fail; MUTANTS=regexp selects (1 h)
+	cd tools && $(GO) test ./mutation
+	$(MUTATION) $(MUTATED)
+	$(MUTATION) -module compose ./...
+
+# The checks of bytes that nobody has signed yet.
+.PHONY: mutation-short
+mutation-short: MUTANTS = ^internal/bundles:
+mutation-short: ## the same for the checks of internal/bundles (6 min)
+	cd tools && $(GO) test ./mutation
+	$(MUTATION) ./internal/bundles ./verify
 
 .PHONY: interop
 interop: docker-registry ## keys and signatures with cosign v2 and v3, built here (17 min, 3 min)
