@@ -9,6 +9,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
+	"encoding/asn1"
 	"errors"
 	"fmt"
 	"io"
@@ -16,8 +17,6 @@ import (
 
 	"github.com/sigstore/sigstore/pkg/signature"
 	"github.com/sigstore/sigstore/pkg/signature/options"
-	"golang.org/x/crypto/cryptobyte"
-	"golang.org/x/crypto/cryptobyte/asn1"
 )
 
 // ErrNeedsContent is the cause where only a digest is known of what a pure Ed25519
@@ -115,6 +114,7 @@ func CheckEncoding(public crypto.PublicKey, sig []byte) error {
 
 // isDER reports whether sig is a sequence that fills it. The verifier reads the rest.
 func isDER(sig []byte) bool {
-	s := cryptobyte.String(sig)
-	return s.SkipASN1(asn1.SEQUENCE) && s.Empty()
+	var sequence asn1.RawValue
+	rest, err := asn1.Unmarshal(sig, &sequence)
+	return err == nil && len(rest) == 0 && sequence.Tag == asn1.TagSequence
 }
