@@ -100,8 +100,9 @@ func New(kind error, op, subject, stage string, err error) *Error {
 
 // Ended is why ctx has ended, with the error of the context itself in the chain.
 func Ended(ctx context.Context) error {
-	if cause := context.Cause(ctx); !errors.Is(cause, ctx.Err()) {
+	cause := context.Cause(ctx)
+	if !errors.Is(cause, ctx.Err()) {
 		return fmt.Errorf("%w: %w", ctx.Err(), cause)
 	}
-	return ctx.Err()
+	return cause
 }

@@ -233,6 +233,20 @@ const (
 	// entry is under 64 KiB.
 	ServiceReply = 1 << 20
 
+	// StuckCalls bounds the calls to dependencies of a process that were abandoned and
+	// have not returned. Each may hold what one verification has read, or keep a core
+	// busy. Calls that are under way when it is reached can still add to it, as many
+	// as the caller makes at once.
+	StuckCalls = 64
+
+	// Grace is how long a call may go on after its context has ended, to return by
+	// itself and say more than that. The operation has 100 ms to return.
+	Grace = 80 * time.Millisecond
+
+	// LogLookups bounds the look-ups in logs for one verification. An image has few
+	// signatures whose entry is looked up, and each asks a public service.
+	LogLookups = 16
+
 	// KeyService bounds one request to a key management service or a token. They
 	// answer within a second, and their clients try again for half a minute.
 	KeyService = time.Minute
