@@ -18,6 +18,7 @@ import (
 	sgverify "github.com/sigstore/sigstore-go/pkg/verify"
 
 	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/internal/leash"
 )
 
 // Artifact is anything that can be signed, by its digest or its content.
@@ -45,32 +46,39 @@ type Artifact struct {
 // has no name.
 //
 // The error is nil only if the bundle satisfies the policy. The signature is not
-// nil when the bundle was checked, also beside an error, which is then its Err
-// with a family.
+// nil when the bundle was checked to the end, even if there is an error, which is then
+// its Err with a family. The bundle must not be modified later.
 func Bundle(ctx context.Context, policy Policy, artifact Artifact, bundle []byte) (*Signature, error) {
-	const op = "verify bundle"
 	v, err := policy.validate()
 	if err == nil && (v.threshold > 1 || v.repository != nil || v.reference != nil) {
 		err = errors.New("a bundle is one signature and has no repository; Threshold, Repository and Reference are for images")
 	}
 	if err != nil {
-		return nil, fault.New(ErrMisconfigured, op, "", "policy", err)
+		return nil, fault.New(ErrMisconfigured, opBundle, "", "policy", err)
 	}
-	digests, option, err := artifact.open()
+	ctx, cancel := v.withTime(ctx)
+	defer cancel()
+	return leash.Operation(ctx, ErrRejected, opBundle, "", func(ctx context.Context) (*Signature, error) {
+		return v.bundle(ctx, artifact, bundle)
+	})
+}
+
+const opBundle = "verify bundle"
+
+func (v *validated) bundle(ctx context.Context, artifact Artifact, bundle []byte) (*Signature, error) {
+	digests, option, err := artifact.open(ctx)
 	subject := artifact.Digest
 	if subject == "" {
 		subject = digest.NewDigestFromEncoded(digest.SHA256, digests[digest.SHA256.String()])
 	}
 	if err != nil {
-		return nil, fault.New(ErrMisconfigured, op, "", "artifact", err)
+		return nil, fault.New(ErrMisconfigured, opBundle, "", "artifact", err)
 	}
-	ctx, cancel := v.withTime(ctx)
-	defer cancel()
 	material, err := v.material(ctx)
 	if err != nil {
-		return nil, fault.New(ErrInconclusive, op, "", "trusted root", err)
+		return nil, fault.New(ErrInconclusive, opBundle, "", "trusted root", err)
 	}
-	s, _ := v.recovered(Signature{Form: FormBundle, Subject: subject}, func() (finding, Claims, error) {
+	s, _ := recovered(Signature{Form: FormBundle, Subject: subject}, func() (finding, Claims, error) {
 		found, b, err := v.verifyBundle(ctx, bundle, option, material)
 		if err != nil {
 			return found, Claims{}, err
@@ -87,9 +95,9 @@ func Bundle(ctx context.Context, policy Policy, artifact Artifact, bundle []byte
 	switch {
 	case ctx.Err() != nil:
 		s.Err = fault.Ended(ctx)
-		return &s, fault.New(ErrInconclusive, op, "", "", s.Err)
+		return &s, fault.New(ErrInconclusive, opBundle, "", "", s.Err)
 	case s.Err != nil:
-		return &s, fault.New(ErrRejected, op, "", "", fault.Printable(s.Err))
+		return &s, fault.New(ErrRejected, opBundle, "", "", fault.Printable(s.Err))
 	default:
 		return &s, nil
 	}
@@ -97,7 +105,7 @@ func Bundle(ctx context.Context, policy Policy, artifact Artifact, bundle []byte
 
 // open returns the digests of the artifact by algorithm, and what sigstore-go
 // checks.
-func (a Artifact) open() (map[string]string, artifactOption, error) {
+func (a Artifact) open(ctx context.Context) (map[string]string, artifactOption, error) {
 	if (a.Digest == "") == (a.Content == nil) {
 		return nil, nil, errors.New("want either a digest or content")
 	}
@@ -107,6 +115,7 @@ func (a Artifact) open() (map[string]string, artifactOption, error) {
 		}
 		return map[string]string{a.Digest.Algorithm().String(): a.Digest.Encoded()}, digestOption(a.Digest), nil
 	}
+	content := leashed{ctx, a.Content}
 	hashes := map[digest.Algorithm]hash.Hash{
 		digest.SHA256: sha256.New(), digest.SHA384: sha512.New384(), digest.SHA512: sha512.New(),
 	}
@@ -114,10 +123,10 @@ func (a Artifact) open() (map[string]string, artifactOption, error) {
 	for _, h := range hashes {
 		all = append(all, h)
 	}
-	if err := a.rewind(); err != nil {
+	if err := content.rewind(); err != nil {
 		return nil, nil, err
 	}
-	if _, err := io.Copy(io.MultiWriter(all...), a.Content); err != nil {
+	if _, err := io.Copy(io.MultiWriter(all...), content); err != nil {
 		return nil, nil, err
 	}
 	digests := map[string]string{}
@@ -126,13 +135,28 @@ func (a Artifact) open() (map[string]string, artifactOption, error) {
 	}
 	return digests, func() sgverify.ArtifactPolicyOption {
 		// What cannot be read again does not match the signature.
-		_ = a.rewind()
-		return sgverify.WithArtifact(a.Content)
+		_ = content.rewind()
+		return sgverify.WithArtifact(content)
 	}, nil
 }
 
-func (a Artifact) rewind() error {
-	_, err := a.Content.Seek(0, io.SeekStart)
+// leashed is content of a caller, who may use it again after an abandoned call.
+type leashed struct {
+	ctx     context.Context //nolint:containedctx // of the one verification that reads it
+	content io.ReadSeeker
+}
+
+func (l leashed) Read(p []byte) (n int, err error) {
+	if !leash.Do(l.ctx, func() { n, err = l.content.Read(p) }) {
+		err = fault.Ended(l.ctx)
+	}
+	return n, err
+}
+
+func (l leashed) rewind() (err error) {
+	if !leash.Do(l.ctx, func() { _, err = l.content.Seek(0, io.SeekStart) }) {
+		err = fault.Ended(l.ctx)
+	}
 	return err
 }
 

@@ -237,8 +237,8 @@ func TestVerifyBundleMisconfigured(t *testing.T) {
 	cancel()
 	s, err := verify.Bundle(ctx, policy(same), ofFile(), good)
 	wantFamily(t, err, verify.ErrInconclusive)
-	if s == nil || s.Err == nil {
-		t.Errorf("%+v, want a signature with an error", s)
+	if s != nil && s.Err == nil {
+		t.Errorf("%+v, want none, or one with an error", s)
 	}
 }
 

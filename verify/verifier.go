@@ -17,6 +17,7 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/root"
 
 	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/internal/leash"
 	"github.com/cosignkit/cosignkit/internal/limits"
 )
 
@@ -24,8 +25,9 @@ import (
 type Verifier interface {
 	// Verify checks candidates, the signatures that were found for image. The
 	// error is nil only if image is acceptable, and is otherwise of one of the
-	// three families. The Result is not nil when candidates were checked, also
-	// beside an error.
+	// three families. The Result is not nil when candidates were checked, even if
+	// there is an error, unless the check of one did not return before ctx or the
+	// time limit ended. What candidates hold must not be modified later.
 	Verify(ctx context.Context, image Image, candidates []Candidate) (*Result, error)
 }
 
@@ -167,6 +169,13 @@ func (v *validated) verify(ctx context.Context, image Image, candidates iter.Seq
 	}
 	ctx, cancel := v.withTime(ctx)
 	defer cancel()
+	return leash.Operation(ctx, ErrRejected, opVerify, image.String(), func(ctx context.Context) (*Result, error) {
+		return v.decide(ctx, image, candidates, untilAccepted)
+	})
+}
+
+// decide is verify, but for how long it may take.
+func (v *validated) decide(ctx context.Context, image Image, candidates iter.Seq[Candidate], untilAccepted bool) (*Result, error) {
 	material, err := v.material(ctx)
 	if err != nil {
 		return nil, fault.New(ErrInconclusive, opVerify, image.String(), "trusted root", err)
@@ -236,7 +245,7 @@ func (v *validated) verifyOne(ctx context.Context, image Image, c Candidate, mat
 	default:
 		s.Form = FormLegacy
 	}
-	s, by = v.recovered(s, func() (found finding, claims Claims, err error) {
+	s, by = recovered(s, func() (found finding, claims Claims, err error) {
 		if s.Form == FormBundle {
 			found, claims, err = v.verifyImageBundle(ctx, image, c.Bundle, material)
 		} else {
@@ -256,20 +265,18 @@ func (v *validated) verifyOne(ctx context.Context, image Image, c Candidate, mat
 // recovered completes s with what check finds. The packages that check calls
 // parse what a registry controls; should one of them panic, the candidate has
 // failed and nothing else has.
-func (v *validated) recovered(s Signature, check func() (finding, Claims, error)) (checked Signature, by mark) {
-	defer func() {
-		if r := recover(); r != nil {
-			checked, by = s, mark{}
-			checked.Err = fmt.Errorf("panic while verifying: %.256v", r)
-		}
-	}()
-	found, claims, err := check()
+func recovered(s Signature, check func() (finding, Claims, error)) (Signature, mark) {
+	var found finding
+	var claims Claims
+	err := leash.Recovered(func() (err error) {
+		found, claims, err = check()
+		return err
+	})
 	if err != nil {
 		err = fault.Printable(err) // it may quote what a registry sent
 	}
-	checked = s
-	checked.KeyID, checked.Identity, checked.Timestamps, checked.Claims, checked.Err = found.key.id, found.signer, found.timestamps, claims, err
-	return checked, found.by(claims)
+	s.KeyID, s.Identity, s.Timestamps, s.Claims, s.Err = found.key.id, found.signer, found.timestamps, claims, err
+	return s, found.by(claims)
 }
 
 // anyKey tries check with each key, and returns the key that satisfies it. The
