@@ -10,6 +10,7 @@ import (
 
 	"github.com/cosignkit/cosignkit/internal/bundles"
 	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/internal/leash"
 )
 
 // ArtifactSigner is what a [Signer] implements that also signs what is no image:
@@ -21,6 +22,9 @@ import (
 // are before it is returned. It is written nowhere else. verify.Bundle
 // verifies it, and so does every other client of Sigstore, such as cosign
 // verify-blob and cosign verify-blob-attestation.
+//
+// Content and statement must not be modified later, as a key that does not return
+// before ctx ends may still read them.
 //
 // What cannot be signed, by the limits below or because the log takes no such
 // signature by such a key, is misconfigured; what the key, a service or the end
@@ -60,7 +64,7 @@ func (k *KeySigner) SignArtifact(ctx context.Context, content []byte) ([]byte, e
 	if err := bundles.CheckArtifact(content); err != nil {
 		return nil, misconfigured(op, digest.FromBytes(content).String(), err)
 	}
-	b, err := k.maker().Artifact(ctx, content)
+	b, err := leash.Call(ctx, func(ctx context.Context) ([]byte, error) { return k.maker().Artifact(ctx, content) })
 	if err != nil {
 		return nil, fault.New(kindOf(err), op, digest.FromBytes(content).String(), "", err)
 	}
@@ -70,16 +74,18 @@ func (k *KeySigner) SignArtifact(ctx context.Context, content []byte) ([]byte, e
 // SignStatement implements [ArtifactSigner].
 func (k *KeySigner) SignStatement(ctx context.Context, statement []byte) ([]byte, error) {
 	const op = "sign statement"
-	err := bundles.CheckStatement(statement)
-	if err == nil {
-		err = k.canRecord([]Form{Bundle})
-	}
-	if err != nil {
-		return nil, misconfigured(op, "", err)
-	}
-	b, err := k.maker().Attestation(ctx, statement)
-	if err != nil {
-		return nil, fault.New(kindOf(err), op, "", "", err)
-	}
-	return b, nil
+	return leash.Operation(ctx, ErrInconclusive, op, "", func(ctx context.Context) ([]byte, error) {
+		err := bundles.CheckStatement(statement)
+		if err == nil {
+			err = k.canRecord([]Form{Bundle})
+		}
+		if err != nil {
+			return nil, misconfigured(op, "", err)
+		}
+		b, err := k.maker().Attestation(ctx, statement)
+		if err != nil {
+			return nil, fault.New(kindOf(err), op, "", "", err)
+		}
+		return b, nil
+	})
 }

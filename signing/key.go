@@ -20,6 +20,7 @@ import (
 	"github.com/cosignkit/cosignkit/internal/fault"
 	"github.com/cosignkit/cosignkit/internal/keypair"
 	"github.com/cosignkit/cosignkit/internal/keys"
+	"github.com/cosignkit/cosignkit/internal/leash"
 	"github.com/cosignkit/cosignkit/internal/limits"
 	"github.com/cosignkit/cosignkit/internal/strictjson"
 )
@@ -76,7 +77,7 @@ func PassphraseFromEnvironment(otherwise PassphraseFunc) PassphraseFunc {
 func LoadPrivateKey(ctx context.Context, ref string, passphrase PassphraseFunc) (crypto.Signer, error) {
 	b, err := keys.Read(ref)
 	if err != nil {
-		return nil, misconfigured("open private key", keys.Name(ref), err)
+		return nil, misconfigured(opOpenKey, keys.Name(ref), err)
 	}
 	return parsePrivateKey(ctx, keys.Name(ref), b, passphrase)
 }
@@ -86,11 +87,18 @@ func ParsePrivateKey(ctx context.Context, pem []byte, passphrase PassphraseFunc)
 	return parsePrivateKey(ctx, "", pem, passphrase)
 }
 
+const opOpenKey = "open private key"
+
 func parsePrivateKey(ctx context.Context, name string, b []byte, passphrase PassphraseFunc) (crypto.Signer, error) {
-	const op = "open private key"
+	return leash.Operation(ctx, ErrInconclusive, opOpenKey, name, func(ctx context.Context) (crypto.Signer, error) {
+		return decryptKey(ctx, name, b, passphrase)
+	})
+}
+
+func decryptKey(ctx context.Context, name string, b []byte, passphrase PassphraseFunc) (crypto.Signer, error) {
 	block, err := encryptedBlock(b)
 	if err != nil {
-		return nil, misconfigured(op, name, err)
+		return nil, misconfigured(opOpenKey, name, err)
 	}
 	// Before anybody is asked. The parameters of scrypt, which could ask for any time
 	// and memory, are checked where the key is decrypted: three sets are allowed.
@@ -98,23 +106,23 @@ func parsePrivateKey(ctx context.Context, name string, b []byte, passphrase Pass
 		return nil, misconfigured(op, name, fmt.Errorf("%w: %w", ErrMalformedKey, err))
 	}
 	if passphrase == nil {
-		return nil, misconfigured(op, name, ErrNoPassphrase)
+		return nil, misconfigured(opOpenKey, name, ErrNoPassphrase)
 	}
 	pass, err := passphrase(ctx, name)
 	if err == nil {
 		err = ctx.Err()
 	}
 	if err != nil {
-		return nil, fault.New(ErrMisconfigured, op, name, "passphrase", err)
+		return nil, fault.New(ErrMisconfigured, opOpenKey, name, "passphrase", err)
 	}
 	// Its parameters for scrypt, of which there are three, are checked there.
 	plain, err := encrypted.Decrypt(block, pass)
 	if err != nil {
-		return nil, misconfigured(op, name, decryptError(err))
+		return nil, misconfigured(opOpenKey, name, decryptError(err))
 	}
 	key, err := parsePKCS8(plain)
 	if err != nil {
-		return nil, misconfigured(op, name, err)
+		return nil, misconfigured(opOpenKey, name, err)
 	}
 	return key, nil
 }

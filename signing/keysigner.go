@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"unicode/utf8"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/cosignkit/cosignkit/internal/bundles"
 	"github.com/cosignkit/cosignkit/internal/fault"
 	"github.com/cosignkit/cosignkit/internal/keypair"
+	"github.com/cosignkit/cosignkit/internal/leash"
 	"github.com/cosignkit/cosignkit/internal/limits"
 )
 
@@ -113,18 +115,26 @@ func sameKey(a, b crypto.PublicKey) bool {
 // PublicKey returns the public half of the key.
 func (k *KeySigner) PublicKey() crypto.PublicKey { return k.keypair.GetPublicKey() }
 
+const opSign = "sign"
+
 // Sign implements [Signer].
 func (k *KeySigner) Sign(ctx context.Context, request Request) ([]Signature, error) {
-	const op = "sign"
+	request.Annotations = maps.Clone(request.Annotations) // a key that returns late may still read them
+	return leash.Operation(ctx, ErrInconclusive, opSign, request.Digest.String(), func(ctx context.Context) ([]Signature, error) {
+		return k.sign(ctx, request)
+	})
+}
+
+func (k *KeySigner) sign(ctx context.Context, request Request) ([]Signature, error) {
 	forms, err := request.validate()
 	if err == nil {
 		err = validateDigest(request.Digest)
 	}
 	if err != nil {
-		return nil, misconfigured(op, request.Digest.String(), err)
+		return nil, misconfigured(opSign, request.Digest.String(), err)
 	}
 	if err := k.canRecord(forms); err != nil {
-		return nil, misconfigured(op, request.Digest.String(), err)
+		return nil, misconfigured(opSign, request.Digest.String(), err)
 	}
 	maker, subject := k.maker(), bundles.Subject{
 		Digest: request.Digest, Repository: request.Repository, Annotations: request.Annotations,
@@ -138,7 +148,7 @@ func (k *KeySigner) Sign(ctx context.Context, request Request) ([]Signature, err
 			s.Bundle, err = maker.Bundle(ctx, subject)
 		}
 		if err != nil {
-			return nil, fault.New(kindOf(err), op, request.Digest.String(), string(form), err)
+			return nil, fault.New(kindOf(err), opSign, request.Digest.String(), string(form), err)
 		}
 		signatures = append(signatures, s)
 	}
@@ -168,15 +178,18 @@ func (k *KeySigner) maker() bundles.Maker {
 }
 
 // Preflight implements [Preflighter].
-func (k *KeySigner) Preflight(_ context.Context, request Request) error {
-	forms, err := request.validate()
-	if err == nil {
-		err = k.canRecord(forms)
-	}
-	if err != nil {
-		return misconfigured("sign", request.Repository, err)
-	}
-	return nil
+func (k *KeySigner) Preflight(ctx context.Context, request Request) error {
+	request.Annotations = maps.Clone(request.Annotations)
+	_, err := leash.Operation(ctx, ErrInconclusive, opSign, request.Repository, func(context.Context) (forms []Form, err error) {
+		if forms, err = request.validate(); err == nil {
+			err = k.canRecord(forms)
+		}
+		if err != nil {
+			err = misconfigured(opSign, request.Repository, err)
+		}
+		return forms, err
+	})
+	return err
 }
 
 func (k *KeySigner) canRecord(forms []Form) error {

@@ -116,6 +116,9 @@ func (k Keypair) SignData(ctx context.Context, data []byte) (sig, signed []byte,
 		signed = h.Sum(nil)
 	}
 	sig, err = k.sign(ctx, signed, hash)
+	if err == nil {
+		err = ctx.Err()
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("private key: %w", err)
 	}

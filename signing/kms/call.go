@@ -16,50 +16,28 @@ import (
 
 	"github.com/cosignkit/cosignkit/internal/fault"
 	"github.com/cosignkit/cosignkit/internal/keypair"
+	"github.com/cosignkit/cosignkit/internal/leash"
 	"github.com/cosignkit/cosignkit/internal/limits"
 )
 
-var (
-	errNoAnswer = fmt.Errorf("no answer in %v", limits.KeyService)
-	errPanicked = errors.New("the provider panicked")
-)
+var errNoAnswer = fmt.Errorf("no answer in %v", limits.KeyService)
 
 // await returns what do does, or that ctx has ended: not every provider takes a
 // context. A panic is an error: some providers index into what the service said.
 func await[T any](ctx context.Context, do func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, limits.KeyService, errNoAnswer)
 	defer cancel()
-	type result struct {
-		value T
-		err   error
+	value, err := leash.Call(ctx, do)
+	if err != nil {
+		err = fault.Printable(err)
 	}
-	done := make(chan result, 1)
-	go func() {
-		var r result
-		defer func() {
-			if p := recover(); p != nil {
-				r.err = fmt.Errorf("%w: %v", errPanicked, p)
-			}
-			done <- r
-		}()
-		r.value, r.err = do(ctx)
-	}()
-	select {
-	case r := <-done:
-		if r.err != nil {
-			r.err = fault.Printable(r.err)
-		}
-		return r.value, r.err
-	case <-ctx.Done():
-		var none T
-		return none, fault.Ended(ctx)
-	}
+	return value, err
 }
 
 // kindOf is the family of what a provider returned: a key that cannot be used, or a
 // service that may answer better later.
 func kindOf(err error) error {
-	if errors.Is(err, errPanicked) || errors.Is(err, keypair.ErrMismatch) || refused(err) {
+	if errors.Is(err, leash.ErrPanic) || errors.Is(err, keypair.ErrMismatch) || refused(err) {
 		return fault.ErrMisconfigured
 	}
 	return fault.ErrInconclusive

@@ -202,10 +202,10 @@ func TestKeysThatCannotSignAreFoundWhenOpened(t *testing.T) {
 		"a key for encryption, at which AWS's provider panics": {stub{key: rsaKey, sign: func(context.Context, []byte, crypto.Hash) ([]byte, error) {
 			var none []string
 			return []byte(none[0]), nil
-		}}, "the provider panicked"},
+		}}, "panic: "},
 		"a provider that panics when opened": {stub{opened: func(context.Context) error {
 			panic("as the test says")
-		}}, "the provider panicked"},
+		}}, "panic: "},
 		"settings that are wrong": {stub{opened: func(context.Context) error { return errors.New("no credentials") }}, "provider: no credentials"},
 	} {
 		t.Run(name, func(t *testing.T) {
