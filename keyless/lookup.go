@@ -22,8 +22,10 @@ import (
 	"github.com/sigstore/rekor/pkg/types/dsse"
 	"github.com/sigstore/rekor/pkg/types/hashedrekord"
 	"github.com/sigstore/rekor/pkg/util"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/internal/leash"
 	"github.com/cosignkit/cosignkit/verify"
 )
 
@@ -82,12 +84,20 @@ func (l *LogLookup) Lookup(ctx context.Context, b *protobundle.Bundle, key crypt
 	}
 	ctx, cancel := l.client.budget(ctx)
 	defer cancel()
-	for _, log := range logs {
-		if err := guard(func() error { return l.ask(ctx, log.URL, b, key) }); err != nil {
-			return fault.New(verify.ErrInconclusive, opLookup, log.URL, "", err)
+	// A log that answers too late must not write to what is the caller's again.
+	found, err := leash.Operation(ctx, verify.ErrInconclusive, opLookup, "", func(ctx context.Context) (*protobundle.Bundle, error) {
+		b := proto.CloneOf(b)
+		for _, log := range logs {
+			if err := leash.Recovered(func() error { return l.ask(ctx, log.URL, b, key) }); err != nil {
+				return nil, fault.New(verify.ErrInconclusive, opLookup, log.URL, "", err)
+			}
 		}
+		return b, nil
+	})
+	if err == nil {
+		b.VerificationMaterial = found.VerificationMaterial
 	}
-	return nil
+	return err
 }
 
 func (l *LogLookup) ask(ctx context.Context, address string, b *protobundle.Bundle, key crypto.PublicKey) error {

@@ -22,9 +22,11 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/sign"
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/cosignkit/cosignkit/internal/bundles"
 	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/internal/leash"
 	"github.com/cosignkit/cosignkit/internal/origin"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
@@ -52,6 +54,20 @@ func (c *Client) Record(ctx context.Context, b *protobundle.Bundle, key crypto.P
 	if err != nil {
 		return fault.New(verify.ErrMisconfigured, opRecord, "", "", err)
 	}
+	ctx, cancel := c.budget(ctx)
+	defer cancel()
+	// A service that answers too late must not write to what is the caller's again.
+	recorded, err := leash.Operation(ctx, verify.ErrInconclusive, opRecord, "", func(ctx context.Context) (*protobundle.Bundle, error) {
+		b := proto.CloneOf(b)
+		return b, c.record(ctx, b, key, logs, authorities)
+	})
+	if err == nil {
+		b.VerificationMaterial = recorded.VerificationMaterial
+	}
+	return err
+}
+
+func (c *Client) record(ctx context.Context, b *protobundle.Bundle, key crypto.PublicKey, logs, authorities []root.Service) error {
 	trusted, err := c.config.TrustedRoots.TrustedRoot(ctx)
 	if err != nil {
 		return fault.New(verify.ErrInconclusive, opRecord, "", "trusted root", err)
@@ -59,47 +75,34 @@ func (c *Client) Record(ctx context.Context, b *protobundle.Bundle, key crypto.P
 	if err := c.checkTrust(trusted, logs, authorities); err != nil {
 		return fault.New(verify.ErrMisconfigured, opRecord, "", "trusted root", err)
 	}
-	if err := guard(func() error { return c.checkSigned(b, key, trusted) }); err != nil {
+	if err := leash.Recovered(func() error { return c.checkSigned(b, key, trusted) }); err != nil {
 		return fault.New(verify.ErrMisconfigured, opRecord, "", "check of the signature", describe(err))
 	}
-	ctx, cancel := c.budget(ctx)
-	defer cancel()
 	var asked []string
 	for _, service := range slices.Concat(authorities, logs) {
 		asked = append(asked, service.URL)
 	}
 	for _, authority := range authorities {
-		if err := guard(func() error { return c.stamp(ctx, authority, b) }); err != nil {
+		if err := leash.Recovered(func() error { return c.stamp(ctx, authority, b) }); err != nil {
 			return fault.New(verify.ErrInconclusive, opRecord, authority.URL, "timestamp authority", err)
 		}
 	}
 	// A timestamp stays between two, and an entry does not.
 	if len(authorities) > 0 && len(logs) > 0 {
-		if err := guard(func() error { return verifyRecord(b, key, trusted, 0, len(authorities)) }); err != nil {
+		if err := leash.Recovered(func() error { return verifyRecord(b, key, trusted, 0, len(authorities)) }); err != nil {
 			return fault.New(verify.ErrInconclusive, opRecord, authorities[0].URL, "check of the timestamp", describe(err))
 		}
 	}
 	for _, log := range logs {
 		c.warn(ctx, log.URL, "the signature and its public key or certificate")
-		if err := guard(func() error { return c.enter(ctx, log, b, key, trusted) }); err != nil {
+		if err := leash.Recovered(func() error { return c.enter(ctx, log, b, key, trusted) }); err != nil {
 			return fault.New(verify.ErrInconclusive, opRecord, log.URL, "transparency log", err)
 		}
 	}
-	if err := guard(func() error { return verifyRecord(b, key, trusted, len(logs), len(authorities)) }); err != nil {
+	if err := leash.Recovered(func() error { return verifyRecord(b, key, trusted, len(logs), len(authorities)) }); err != nil {
 		return fault.New(verify.ErrInconclusive, opRecord, strings.Join(asked, " "), "check of what was recorded", describe(err))
 	}
 	return nil
-}
-
-// guard makes an error of a panic: the clients of the services parse what those
-// return.
-func guard(ask func() error) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("panic in a reply: %.256v", r)
-		}
-	}()
-	return ask()
 }
 
 // servicesFor selects those that record the signature in b.
@@ -236,7 +239,7 @@ func verifierPEM(b *protobundle.Bundle, key crypto.PublicKey) ([]byte, error) {
 // shown: what a service says is not under our control.
 func (t *transport) explain(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return fault.Ended(ctx)
 	}
 	shortened := describe(err)
 	switch {

@@ -690,7 +690,7 @@ func TestRecordSurvivesPanics(t *testing.T) {
 		c.Transport = roundTrip(func(*http.Request) (*http.Response, error) { panic("index out of range") })
 	})
 	_, err := record(t.Context(), t, client, newP256(), signing.Bundle)
-	wantFault(t, err, verify.ErrInconclusive, "panic in a reply: index out of range")
+	wantFault(t, err, verify.ErrInconclusive, "panic: index out of range")
 }
 
 func TestRecordWhatIsNoSignature(t *testing.T) {

@@ -20,6 +20,7 @@ import (
 	"github.com/cosignkit/cosignkit/internal/bundles"
 	"github.com/cosignkit/cosignkit/internal/fault"
 	"github.com/cosignkit/cosignkit/internal/keypair"
+	"github.com/cosignkit/cosignkit/internal/leash"
 	"github.com/cosignkit/cosignkit/internal/limits"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
@@ -223,7 +224,7 @@ func (s *Signer) credential(ctx context.Context) (*credential, error) {
 		return nil, f
 	}
 	s.current = nil
-	c, err := s.certify(ctx)
+	c, err := leash.Call(ctx, s.certify)
 	if err != nil {
 		f := fault.New(verify.ErrInconclusive, op, "", "", err)
 		if ctx.Err() == nil {
@@ -298,9 +299,8 @@ func (c *Client) askFulcio(ctx context.Context, token string, key *ecdsa.Private
 	t := c.transport(ctx)
 	t.check = checkFulcioReply
 	fulcio := sign.NewFulcio(&sign.FulcioOptions{BaseURL: address, Transport: t, Timeout: -1})
-	err = guard(func() (err error) {
-		der, err = fulcio.GetCertificate(ctx, pair, &sign.CertificateProviderOptions{IDToken: token})
-		return err
+	der, err = leash.Call(ctx, func(ctx context.Context) ([]byte, error) {
+		return fulcio.GetCertificate(ctx, pair, &sign.CertificateProviderOptions{IDToken: token})
 	})
 	if err != nil {
 		return nil, address, t.explain(ctx, withoutToken(err, token))

@@ -18,6 +18,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/cosignkit/cosignkit/internal/fault"
 	"github.com/cosignkit/cosignkit/internal/limits"
 	"github.com/cosignkit/cosignkit/internal/origin"
 )
@@ -83,7 +84,7 @@ func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 		select {
 		case <-time.After(wait):
 		case <-t.ctx.Done():
-			return nil, context.Cause(t.ctx)
+			return nil, fault.Ended(t.ctx)
 		}
 	}
 }
@@ -91,7 +92,7 @@ func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 // once sends request, which its client may use again, with body.
 func (t *transport) once(request *http.Request, body []byte) (*http.Response, error) {
 	if t.ctx.Err() != nil {
-		return nil, context.Cause(t.ctx)
+		return nil, fault.Ended(t.ctx)
 	}
 	r := request.Clone(t.ctx)
 	if body != nil {
@@ -104,7 +105,7 @@ func (t *transport) once(request *http.Request, body []byte) (*http.Response, er
 	response, err := t.base.RoundTrip(r)
 	if err != nil {
 		if t.ctx.Err() != nil {
-			return nil, context.Cause(t.ctx)
+			return nil, fault.Ended(t.ctx)
 		}
 		return nil, err
 	}
@@ -166,7 +167,7 @@ func (t *transport) finish(response *http.Response, err error) (*http.Response, 
 	_ = response.Body.Close()
 	if err != nil {
 		if t.ctx.Err() != nil {
-			return nil, context.Cause(t.ctx)
+			return nil, fault.Ended(t.ctx)
 		}
 		return nil, err
 	}

@@ -6,7 +6,6 @@ package ambient
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/sigstore/cosign/v2/pkg/providers"
@@ -14,6 +13,7 @@ import (
 	_ "github.com/sigstore/cosign/v2/pkg/providers/spiffe"    // registers
 
 	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/internal/leash"
 	"github.com/cosignkit/cosignkit/keyless"
 	"github.com/cosignkit/cosignkit/verify"
 )
@@ -38,49 +38,42 @@ type source struct {
 
 const op = "get identity token"
 
-type result struct {
-	token string
-	err   error
-}
-
 // Token implements [keyless.TokenSource].
 func (s source) Token(ctx context.Context, audience string) (string, error) {
-	if ctx.Err() != nil {
-		return "", fault.New(verify.ErrInconclusive, op, "", "", context.Cause(ctx))
-	}
-	done := make(chan result, 1)
-	go func() { done <- s.ask(ctx, audience) }()
-	select {
-	case r := <-done:
-		return r.token, r.err
-	case <-ctx.Done():
-		return "", fault.New(verify.ErrInconclusive, op, "", "", context.Cause(ctx))
-	}
+	return leash.Operation(ctx, verify.ErrInconclusive, op, "", func(ctx context.Context) (string, error) {
+		if ctx.Err() != nil {
+			return "", fault.New(verify.ErrInconclusive, op, "", "", fault.Ended(ctx))
+		}
+		return s.ask(ctx, audience)
+	})
 }
 
-func (s source) ask(ctx context.Context, audience string) (r result) {
-	var name string
-	defer func() {
-		if v := recover(); v != nil {
-			r = result{err: fault.New(verify.ErrInconclusive, op, "", name, fmt.Errorf("the provider panicked: %.256v", v))}
-		}
-	}()
+func (s source) ask(ctx context.Context, audience string) (string, error) {
 	for _, entry := range s.registered() {
-		name = entry.Name
-		if slices.Contains(ours, name) || !entry.Provider.Enabled(ctx) {
+		if slices.Contains(ours, entry.Name) {
 			continue
 		}
-		token, err := entry.Provider.Provide(ctx, audience)
+		var token string
+		enabled := false
+		err := leash.Recovered(func() (err error) {
+			if enabled = entry.Provider.Enabled(ctx); enabled {
+				token, err = entry.Provider.Provide(ctx, audience)
+			}
+			return err
+		})
+		if err == nil && !enabled {
+			continue
+		}
 		if err == nil && token == "" {
 			err = errors.New("the provider gave no token")
 		}
 		if err != nil {
 			// The text may be a server's.
-			err = fault.New(verify.ErrInconclusive, op, "", name, described{err})
+			return "", fault.New(verify.ErrInconclusive, op, "", entry.Name, described{err})
 		}
-		return result{token, err}
+		return token, nil
 	}
-	return result{err: fault.New(verify.ErrMisconfigured, op, "", "", keyless.ErrNoToken)}
+	return "", fault.New(verify.ErrMisconfigured, op, "", "", keyless.ErrNoToken)
 }
 
 // described is an error with its text made fit for a terminal.
