@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/internal/leash"
 	"github.com/cosignkit/cosignkit/internal/limits"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
@@ -191,7 +192,8 @@ func (c *Client) Sign(ctx context.Context, ref string, signer signing.Signer, op
 // SignImage is [Client.Sign] for an image that is resolved already, such as one
 // that was just pushed. Nothing is resolved again.
 func (c *Client) SignImage(ctx context.Context, image verify.Image, signer signing.Signer, opts ...SignOption) ([]Attached, error) {
-	o := makeSignOptions(opts)
+	var attached attachments
+	o := makeSignOptions(append(slices.Clip(opts), &attached))
 	name, err := normalize(image.Name)
 	if err == nil {
 		err = c.checkSigning(name, image.Target, signer, o)
@@ -199,14 +201,16 @@ func (c *Client) SignImage(ctx context.Context, image verify.Image, signer signi
 	if err != nil {
 		return nil, fault.New(verify.ErrMisconfigured, opSign, image.Name, "image", err)
 	}
-	if err := o.preflight(ctx, signer, name, image.Target); err != nil {
-		return nil, fault.New(verify.ErrInconclusive, opSign, image.String(), "preflight", err)
-	}
-	attached, err := c.signTarget(ctx, c.pushSource(), name, image.Target, signer, o)
-	if err != nil {
-		return attached, fault.New(kindOf(err), opSign, image.String(), "", err)
-	}
-	return attached, nil
+	_, err = leash.Operation(ctx, verify.ErrRejected, opSign, image.String(), func(ctx context.Context) (none struct{}, err error) {
+		if err := o.preflight(ctx, signer, name, image.Target); err != nil {
+			return none, fault.New(verify.ErrInconclusive, opSign, image.String(), "preflight", err)
+		}
+		if err := c.signTarget(ctx, c.pushSource(), name, image.Target, signer, o); err != nil {
+			return none, fault.New(kindOf(err), opSign, image.String(), "", err)
+		}
+		return none, nil
+	})
+	return attached.list(), err
 }
 
 const (
@@ -275,15 +279,15 @@ func (o signOptions) preflight(ctx context.Context, signer signing.Signer, name 
 
 // signTarget signs, attaches and reads back: target, and before it, if asked to,
 // what it contains.
-func (c *Client) signTarget(ctx context.Context, src source, name reference.Named, target ocispec.Descriptor, signer signing.Signer, o signOptions) ([]Attached, error) {
+func (c *Client) signTarget(ctx context.Context, src source, name reference.Named, target ocispec.Descriptor, signer signing.Signer, o signOptions) error {
 	ctx = c.ownContext(ctx, limits.Manifest)
 	if o.once.has(name, target) {
-		return nil, nil
+		return nil
 	}
 	to := repository{source: src, name: name}
 	elsewhere, err := c.signatureRepository(o.repository)
 	if err != nil {
-		return nil, fault.New(verify.ErrMisconfigured, opSign, name.String(), "signature repository", err)
+		return fault.New(verify.ErrMisconfigured, opSign, name.String(), "signature repository", err)
 	}
 	if elsewhere != nil && elsewhere.Name() != name.Name() {
 		to.name, to.elsewhere = elsewhere, elsewhere.Name()
@@ -293,15 +297,15 @@ func (c *Client) signTarget(ctx context.Context, src source, name reference.Name
 		b := &budget{limits: verify.Limits{}.WithDefaults()}
 		nodes, err = repository{source: src, name: name}.nodes(ctx, target, b, nil)
 		if err != nil && !errors.Is(err, errNoIndex) {
-			return nil, fmt.Errorf("read index: %w", err)
+			return fmt.Errorf("read index: %w", err)
 		}
 	}
 	s := &signatures{client: c, signer: signer, to: to, request: o.request(name), onAttached: o.onAttached}
-	err = s.signAll(ctx, append(distinctDigests(nodes), target))
-	if err == nil {
-		o.once.add(name, target)
+	if err := s.signAll(ctx, append(distinctDigests(nodes), target)); err != nil {
+		return err
 	}
-	return s.attached, err
+	o.once.add(name, target)
+	return nil
 }
 
 // signatures are those that one call makes.
@@ -311,9 +315,6 @@ type signatures struct {
 	to         repository
 	request    signing.Request // but for the digest
 	onAttached func(Attached)
-
-	mu       sync.Mutex
-	attached []Attached
 }
 
 // signAll signs an index with what it contains, or one manifest: the last of
@@ -374,12 +375,9 @@ func (s *signatures) attach(ctx context.Context, target ocispec.Descriptor, made
 }
 
 func (s *signatures) done(ctx context.Context, a Attached) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.attached = append(s.attached, a)
 	s.client.log.DebugContext(ctx, "attached signature", "digest", a.Subject, "form", a.Form, "source", a.Source, "manifest", a.Manifest.Digest)
 	if s.onAttached != nil {
-		s.onAttached(a)
+		leash.Do(ctx, func() { s.onAttached(a) })
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/internal/leash"
 	"github.com/cosignkit/cosignkit/verify"
 )
 
@@ -65,18 +66,27 @@ func discover(ctx context.Context, repositories []repository, target digest.Dige
 					return emit(c)
 				}
 				reading.Go(func() {
-					err := recovered(func() error { return place.read(ctx, s, &budget{limits: l}) })
+					_, err := leash.Call(ctx, func(ctx context.Context) (struct{}, error) {
+						return struct{}{}, place.read(ctx, s, &budget{limits: l})
+					})
 					if err != nil {
 						s.emit(unreadable(verify.Origin{}, err))
 					}
 				})
 			}
 		}
-		go func() { reading.Wait(); close(found) }()
+		// What is abandoned may still emit, so found is never closed.
+		read := make(chan struct{})
+		go func() { reading.Wait(); close(read) }()
 		var d distinct
-		for c := range found {
-			if d.isNew(c) && !yield(c) {
-				return
+		for more := true; more; {
+			select {
+			case c := <-found:
+				if d.isNew(c) && !yield(c) {
+					return
+				}
+			case <-read:
+				more = false
 			}
 		}
 		for _, c := range d.unread() {

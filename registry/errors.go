@@ -13,6 +13,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/internal/leash"
 	"github.com/cosignkit/cosignkit/internal/limits"
 	"github.com/cosignkit/cosignkit/verify"
 )
@@ -34,6 +35,7 @@ func kindOf(err error) error {
 	case fault.Family(err) != nil:
 		return fault.Family(err)
 	case errors.Is(err, limits.ErrExceeded), errors.Is(err, errContent), errors.Is(err, errName),
+		errors.Is(err, leash.ErrPanic),    // of a parser, or of what the caller gave
 		errdefs.IsFailedPrecondition(err): // content stores, of what is not of the expected size or digest
 		return verify.ErrRejected
 	case errors.Is(err, reference.ErrObjectRequired), errors.Is(err, reference.ErrHostnameRequired),

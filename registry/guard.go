@@ -15,6 +15,7 @@ import (
 	"github.com/containerd/containerd/v2/core/remotes/docker"
 	"github.com/containerd/errdefs"
 
+	"github.com/cosignkit/cosignkit/internal/leash"
 	"github.com/cosignkit/cosignkit/internal/limits"
 )
 
@@ -124,24 +125,18 @@ func (a *guardedAuthorizer) do(ctx context.Context, req *http.Request, f func(co
 }
 
 // do returns when f does or when ctx ends. An f that ignores ctx, such as a
-// credential helper that hangs, keeps its goroutine.
+// credential helper that hangs, keeps its turn until it returns.
 func (o *oneAtATime) do(ctx context.Context, f func() error) error {
-	select {
-	case o.turn <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	done := make(chan error, 1)
-	go func() {
-		defer func() { <-o.turn }()
-		done <- recovered(f) // it parses challenges
-	}()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	_, err := leash.Call(ctx, func(ctx context.Context) (none struct{}, err error) {
+		select {
+		case o.turn <- struct{}{}:
+			defer func() { <-o.turn }()
+			return none, f() // it parses challenges
+		case <-ctx.Done():
+			return none, ctx.Err()
+		}
+	})
+	return err
 }
 
 type ownKey struct{}

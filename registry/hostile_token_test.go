@@ -151,7 +151,7 @@ func TestResolverThatPanics(t *testing.T) {
 	} {
 		err := verified()
 		wantFamily(t, err, verify.ErrRejected)
-		if wantText(t, err, "panic while reading"); t.Failed() {
+		if wantText(t, err, "panic: "); t.Failed() {
 			t.Fatal(what)
 		}
 	}
@@ -164,7 +164,7 @@ func TestAuthorizerThatPanics(t *testing.T) {
 	c := newClient(t, registry.Config{Hosts: hostOf(reg, authorizerFunc(func() error { panic("index out of range") }))})
 	_, err := c.Verify(t.Context(), reg.ref("app:v1"), verifier)
 	wantFamily(t, err, verify.ErrRejected)
-	wantText(t, err, "panic while reading")
+	wantText(t, err, "panic: ")
 }
 
 // resolverFunc is a resolver of the caller's, whose fetcher panics.

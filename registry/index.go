@@ -15,6 +15,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/cosignkit/cosignkit/internal/leash"
 	"github.com/cosignkit/cosignkit/internal/limits"
 )
 
@@ -113,7 +114,7 @@ func (r repository) read(ctx context.Context, desc ocispec.Descriptor, b *budget
 	if err := b.take(desc.Size, b.limits.Manifest, what+" in bytes"); err != nil {
 		return nil, err
 	}
-	err = recovered(func() (err error) {
+	err = leash.Recovered(func() (err error) {
 		content, err = r.fetch(ctx, r.digest(desc.Digest), desc, b.limits.Manifest, what)
 		return err
 	})

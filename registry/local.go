@@ -31,30 +31,32 @@ import (
 // other does; it is inconclusive, and [Client.Pull] is what comes next. A record
 // whose name has another digest than its target is rejected. What is no image
 // reference, such as a path, an image ID or ipfs://, is misconfigured.
-func (c *Client) VerifyLocal(ctx context.Context, cd *containerd.Client, ref string, verifier verify.Verifier, opts ...VerifyOption) (result *verify.Result, err error) {
+func (c *Client) VerifyLocal(ctx context.Context, cd *containerd.Client, ref string, verifier verify.Verifier, opts ...VerifyOption) (*verify.Result, error) {
 	o := makeVerifyOptions(opts)
-	defer o.tell(&result, &err)
-	name, err := normalize(ref)
-	if err != nil {
-		return nil, fault.New(verify.ErrMisconfigured, opVerify, ref, "reference", err)
-	}
-	record, err := findRecord(ctx, cd.ImageService(), name)
-	if err != nil {
-		return nil, fault.New(storeKind(err), opVerify, name.String(), "read image store", err)
-	}
-	return c.verifyStored(ctx, cd, name, record.Target, verifier, o)
+	return o.run(ctx, ref, func(ctx context.Context) (*verify.Result, error) {
+		name, err := normalize(ref)
+		if err != nil {
+			return nil, fault.New(verify.ErrMisconfigured, opVerify, ref, "reference", err)
+		}
+		record, err := findRecord(ctx, cd.ImageService(), name)
+		if err != nil {
+			return nil, fault.New(storeKind(err), opVerify, name.String(), "read image store", err)
+		}
+		return c.verifyStored(ctx, cd, name, record.Target, verifier, o)
+	})
 }
 
 // VerifyLocalImage is [Client.VerifyLocal] for an image whose record was read
 // already. The store is not asked for it again.
-func (c *Client) VerifyLocalImage(ctx context.Context, cd *containerd.Client, image verify.Image, verifier verify.Verifier, opts ...VerifyOption) (result *verify.Result, err error) {
+func (c *Client) VerifyLocalImage(ctx context.Context, cd *containerd.Client, image verify.Image, verifier verify.Verifier, opts ...VerifyOption) (*verify.Result, error) {
 	o := makeVerifyOptions(opts)
-	defer o.tell(&result, &err)
-	name, err := checkImage(image, o)
-	if err != nil {
-		return nil, err
-	}
-	return c.verifyStored(ctx, cd, name, image.Target, verifier, o)
+	return o.run(ctx, image.String(), func(ctx context.Context) (*verify.Result, error) {
+		name, err := checkImage(image, o)
+		if err != nil {
+			return nil, err
+		}
+		return c.verifyStored(ctx, cd, name, image.Target, verifier, o)
+	})
 }
 
 func (c *Client) verifyStored(ctx context.Context, cd *containerd.Client, name reference.Named, target ocispec.Descriptor, verifier verify.Verifier, o verifyOptions) (*verify.Result, error) {
@@ -65,18 +67,18 @@ func (c *Client) verifyStored(ctx context.Context, cd *containerd.Client, name r
 		return nil, fault.New(verify.ErrMisconfigured, opVerify, name.String(), "", err)
 	}
 	defer cancel()
-	result, err := v.decide(ctx, target, func() (*verify.Result, error) {
+	result, err := v.decide(ctx, limited, target, func(ctx context.Context, target ocispec.Descriptor) (*verify.Result, error) {
 		if o.offline {
 			v.beside = []source{{}}
-			return v.verify(limited, target)
+			return v.verify(ctx, target)
 		}
 		if !o.everySigner {
-			if result, err := v.verify(limited, target); err == nil || !v.mayHelp(limited, err) {
+			if result, err := v.verify(ctx, target); err == nil || !v.mayHelp(ctx, err) {
 				return result, err
 			}
 		}
 		v.source, v.beside, v.indexes = c.pullSource(), []source{kept}, &budget{limits: v.limits}
-		result, err := v.verify(limited, target)
+		result, err := v.verify(ctx, target)
 		if err == nil {
 			c.keep(ctx, cd, result)
 		}

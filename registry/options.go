@@ -4,14 +4,18 @@
 package registry
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"os"
+	"slices"
+	"sync"
 
 	"github.com/containerd/platforms"
 	"github.com/distribution/reference"
 
 	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/internal/leash"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
 )
@@ -56,6 +60,31 @@ type verifyOption func(*verifyOptions)
 
 func (f verifyOption) applyToVerify(o *verifyOptions) { f(o) }
 
+// attachments are the signatures that one call has attached so far.
+type attachments struct {
+	mu  sync.Mutex
+	all []Attached
+}
+
+// applyToSign has o list what is attached.
+func (l *attachments) applyToSign(o *signOptions) {
+	next := o.onAttached
+	o.onAttached = func(a Attached) {
+		l.mu.Lock()
+		l.all = append(l.all, a)
+		l.mu.Unlock()
+		if next != nil {
+			next(a)
+		}
+	}
+}
+
+func (l *attachments) list() []Attached {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.all)
+}
+
 func makeSignOptions(opts []SignOption) signOptions {
 	var o signOptions
 	for _, opt := range opts {
@@ -75,11 +104,14 @@ func (o verifyOptions) check(src source) error {
 	return nil
 }
 
-// tell tells whoever wants to know, once there is an outcome.
-func (o verifyOptions) tell(result **verify.Result, err *error) {
+// run is the way into every verification. It returns when ctx ends, whatever hangs,
+// and tells whoever wants to know the outcome.
+func (o verifyOptions) run(ctx context.Context, image string, verification func(context.Context) (*verify.Result, error)) (*verify.Result, error) {
+	result, err := leash.Operation(ctx, verify.ErrRejected, opVerify, image, verification)
 	if o.onResult != nil {
-		o.onResult(*result, *err)
+		leash.Do(ctx, func() { o.onResult(result, err) })
 	}
+	return result, err
 }
 
 func makeVerifyOptions(opts []VerifyOption) verifyOptions {
@@ -133,14 +165,15 @@ func WithRecursive() SignOption {
 }
 
 // WithAttached calls f for each signature once it is attached and read back. It
-// is not called by two goroutines at a time.
+// is not called by two goroutines at a time, and not after the call that signs has
+// returned.
 func WithAttached(f func(Attached)) SignOption {
 	return signOption(func(o *signOptions) { o.onAttached = f })
 }
 
-// WithResult calls f, in the goroutine that verifies, with the outcome of each
-// verification; the result is nil when nothing could be checked. It is for
-// resolvers, which have no other way to return one.
+// WithResult calls f with the outcome of each verification, before the verification
+// returns; the result is nil when nothing could be checked. It is for resolvers,
+// which have no other way to return one.
 func WithResult(f func(*verify.Result, error)) VerifyOption {
 	return verifyOption(func(o *verifyOptions) { o.onResult = f })
 }

@@ -7,12 +7,15 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 
 	containerd "github.com/containerd/containerd/v2/client"
 	"github.com/containerd/platforms"
+	"github.com/distribution/reference"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/internal/leash"
 	"github.com/cosignkit/cosignkit/verify"
 )
 
@@ -29,27 +32,52 @@ func (c *Client) Pull(ctx context.Context, cd *containerd.Client, ref string, ve
 	if err != nil {
 		return nil, nil, fault.New(verify.ErrMisconfigured, opPull, ref, "reference", err)
 	}
-	var result *verify.Result
-	var verdict error
-	opts = append(slices.Clip(opts), verifyOption(func(o *verifyOptions) {
-		next := o.onResult
-		o.onResult = func(r *verify.Result, err error) {
-			result, verdict = r, err
-			if next != nil {
-				next(r, err)
-			}
+	var v verdict
+	image, err := leash.Operation(ctx, verify.ErrRejected, opPull, name.String(), func(ctx context.Context) (containerd.Image, error) {
+		return c.pull(ctx, cd, name, verifier, remoteOpts, append(slices.Clip(opts), &v), &v)
+	})
+	result, _ := v.get()
+	return image, result, err
+}
+
+// verdict is what a verifying resolver came to.
+type verdict struct {
+	mu     sync.Mutex
+	result *verify.Result
+	err    error
+}
+
+func (v *verdict) applyToVerify(o *verifyOptions) {
+	next := o.onResult
+	o.onResult = func(r *verify.Result, err error) {
+		v.mu.Lock()
+		v.result, v.err = r, err
+		v.mu.Unlock()
+		if next != nil {
+			next(r, err)
 		}
-	}))
+	}
+}
+
+func (v *verdict) get() (*verify.Result, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.result, v.err
+}
+
+func (c *Client) pull(ctx context.Context, cd *containerd.Client, name reference.Named, verifier verify.Verifier, remoteOpts []containerd.RemoteOpt, opts []VerifyOption, v *verdict) (containerd.Image, error) {
+	var err error
 	if opts, remoteOpts, err = samePlatform(cd, opts, remoteOpts); err != nil {
-		return nil, nil, fault.New(verify.ErrMisconfigured, opPull, name.String(), "platform", err)
+		return nil, fault.New(verify.ErrMisconfigured, opPull, name.String(), "platform", err)
 	}
 	remoteOpts = append(slices.Clip(remoteOpts), containerd.WithResolver(c.VerifyingResolver(verifier, opts...)))
 	image, err := cd.Pull(c.quiet(ctx), name.String(), remoteOpts...)
+	result, verdict := v.get()
 	if verdict != nil {
-		return nil, result, fault.New(verify.ErrInconclusive, opPull, "", "", verdict)
+		return nil, fault.New(verify.ErrInconclusive, opPull, "", "", verdict)
 	}
 	if err != nil {
-		return nil, result, fault.New(kindOf(err), opPull, name.String(), "fetch", failed(ctx, err))
+		return nil, fault.New(kindOf(err), opPull, name.String(), "fetch", failed(ctx, err))
 	}
 	// containerd converts some old images after fetching them. What was
 	// recorded then is not what was verified.
@@ -58,10 +86,10 @@ func (c *Client) Pull(ctx context.Context, cd *containerd.Client, ref string, ve
 		if remove := cd.ImageService().Delete(context.WithoutCancel(ctx), image.Name()); remove != nil {
 			err = fmt.Errorf("%w; and the record could not be removed: %w", err, remove)
 		}
-		return nil, result, fault.New(verify.ErrRejected, opPull, name.String(), "record", err)
+		return nil, fault.New(verify.ErrRejected, opPull, name.String(), "record", err)
 	}
 	c.keep(ctx, cd, result)
-	return image, result, nil
+	return image, nil
 }
 
 // samePlatform has a signed platform be one that the remote options allow: two

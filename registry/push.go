@@ -21,6 +21,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/internal/leash"
 	"github.com/cosignkit/cosignkit/internal/limits"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
@@ -40,31 +41,25 @@ func (c *Client) Push(ctx context.Context, cd *containerd.Client, ref string, ta
 	if err != nil {
 		return nil, fault.New(verify.ErrMisconfigured, opPush, ref, "reference", err)
 	}
-	root, err := readStore(ctx, cd.ContentStore(), target.Digest, limits.Manifest)
-	if err != nil {
-		return nil, fault.New(storeKind(err), opPush, ref, "read content store", err)
-	}
-	if err := checkRoot(target, root); err != nil {
-		return nil, fault.New(verify.ErrMisconfigured, opPush, ref, "manifest", err)
-	}
-	var attached []Attached
-	opts = append(slices.Clip(opts), signOption(func(o *signOptions) {
-		next := o.onAttached
-		o.onAttached = func(a Attached) {
-			attached = append(attached, a)
-			if next != nil {
-				next(a)
-			}
+	var attached attachments
+	_, err = leash.Operation(ctx, verify.ErrRejected, opPush, name.String(), func(ctx context.Context) (none struct{}, err error) {
+		root, err := readStore(ctx, cd.ContentStore(), target.Digest, limits.Manifest)
+		if err != nil {
+			return none, fault.New(storeKind(err), opPush, ref, "read content store", err)
 		}
-	}))
-	err = c.SignPush(signer, func(resolver remotes.Resolver) error {
-		all := append(slices.Clip(remoteOpts), containerd.WithResolver(resolver))
-		return cd.Push(c.quiet(ctx), withDigest(name, target.Digest), target, all...)
-	}, opts...)
-	if err != nil {
-		return attached, fault.New(kindOf(err), opPush, name.String(), "", failed(ctx, err))
-	}
-	return attached, nil
+		if err := checkRoot(target, root); err != nil {
+			return none, fault.New(verify.ErrMisconfigured, opPush, ref, "manifest", err)
+		}
+		err = c.SignPush(signer, func(resolver remotes.Resolver) error {
+			all := append(slices.Clip(remoteOpts), containerd.WithResolver(resolver))
+			return cd.Push(c.quiet(ctx), withDigest(name, target.Digest), target, all...)
+		}, append(slices.Clip(opts), &attached)...)
+		if err != nil {
+			return none, fault.New(kindOf(err), opPush, name.String(), "", failed(ctx, err))
+		}
+		return none, nil
+	})
+	return attached.list(), err
 }
 
 // withDigest is the form of reference from which client.Push, and a signing
@@ -122,6 +117,13 @@ func (p *signingPusher) Push(ctx context.Context, desc ocispec.Descriptor) (cont
 // finish runs when the content of the root is complete and everything that it
 // refers to is in the registry.
 func (p *signingPusher) finish(ctx context.Context, desc ocispec.Descriptor, b []byte) error {
+	_, err := leash.Operation(ctx, verify.ErrRejected, opPush, p.ref, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, p.signRoot(ctx, desc, b)
+	})
+	return err
+}
+
+func (p *signingPusher) signRoot(ctx context.Context, desc ocispec.Descriptor, b []byte) error {
 	ctx = p.resolver.client.ownContext(ctx, limits.Manifest)
 	if err := checkRoot(desc, b); err != nil {
 		return fault.New(verify.ErrMisconfigured, opPush, p.ref, "manifest", err)
@@ -129,7 +131,7 @@ func (p *signingPusher) finish(ctx context.Context, desc ocispec.Descriptor, b [
 	if err := p.pushRoot(ctx, desc, b); err != nil {
 		return fault.New(kindOf(err), opPush, p.ref, "manifest by digest", err)
 	}
-	if _, err := p.resolver.client.signTarget(ctx, p.source, p.name, desc, p.resolver.signer, p.resolver.signOptions); err != nil {
+	if err := p.resolver.client.signTarget(ctx, p.source, p.name, desc, p.resolver.signer, p.resolver.signOptions); err != nil {
 		return p.leftBehind("sign", err)
 	}
 	if p.tag != "" {

@@ -14,6 +14,7 @@ import (
 	cosigntypes "github.com/sigstore/cosign/v2/pkg/types"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/cosignkit/cosignkit/internal/leash"
 	"github.com/cosignkit/cosignkit/verify"
 )
 
@@ -74,22 +75,11 @@ func (r *reader) join(origin verify.Origin, read func() error) {
 
 func (r *reader) emitting(origin verify.Origin, read func() error) func() error {
 	return func() error {
-		if err := recovered(read); err != nil {
+		if err := leash.Recovered(read); err != nil {
 			r.emit(unreadable(origin, err))
 		}
 		return nil
 	}
-}
-
-// recovered has a panic of a parser, or of a resolver of the caller's, be an error
-// of what was being read.
-func recovered(read func() error) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("%w: panic while reading: %.256v", errContent, r)
-		}
-	}()
-	return read()
 }
 
 // referrer reads a referrer, if it may be a signature. One that cannot be read is

@@ -15,6 +15,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/internal/leash"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
 )
@@ -115,13 +116,19 @@ func (r *signingResolver) Pusher(ctx context.Context, ref string) (remotes.Pushe
 	if tagged, ok := name.(reference.Tagged); ok {
 		p.tag = tagged.Tag()
 	}
-	// The way to the registry first: a signer may publish in its preflight.
+	return leash.Operation(ctx, verify.ErrRejected, opPush, ref, func(ctx context.Context) (remotes.Pusher, error) {
+		return p, r.prepare(ctx, p)
+	})
+}
+
+// prepare finds the way to the registry first: a signer may publish in its preflight.
+func (r *signingResolver) prepare(ctx context.Context, p *signingPusher) (err error) {
 	p.content, err = p.source.resolver.Pusher(r.client.quiet(ctx), p.digest(p.root))
 	if err != nil {
-		return nil, fault.New(kindOf(err), opPush, ref, "", err)
+		return fault.New(kindOf(err), opPush, p.ref, "", err)
 	}
-	if err := r.signOptions.preflight(ctx, r.signer, name, ocispec.Descriptor{Digest: p.root}); err != nil {
-		return nil, fault.New(verify.ErrInconclusive, opPush, ref, "preflight", err)
+	if err := r.signOptions.preflight(ctx, r.signer, p.name, ocispec.Descriptor{Digest: p.root}); err != nil {
+		return fault.New(verify.ErrInconclusive, opPush, p.ref, "preflight", err)
 	}
-	return p, nil
+	return nil
 }

@@ -21,6 +21,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/internal/leash"
 	"github.com/cosignkit/cosignkit/internal/limits"
 	"github.com/cosignkit/cosignkit/verify"
 )
@@ -94,10 +95,9 @@ func (t tracker) SetStatus(ref string, status docker.Status) {
 
 // resolve returns the descriptor that name stands for.
 func (s source) resolve(ctx context.Context, name distribution.Named) (ocispec.Descriptor, error) {
-	var desc ocispec.Descriptor
-	err := recovered(func() (err error) {
-		_, desc, err = s.resolver.Resolve(ctx, name.String())
-		return err
+	desc, err := leash.Call(ctx, func(ctx context.Context) (ocispec.Descriptor, error) {
+		_, desc, err := s.resolver.Resolve(ctx, name.String())
+		return desc, err
 	})
 	if err != nil {
 		return ocispec.Descriptor{}, failed(ctx, err)
@@ -179,6 +179,9 @@ var uploads atomic.Uint64
 // push uploads b as ref, which ends in the digest for what has no tag. Content
 // that the registry has already is not sent again.
 func (s source) push(ctx context.Context, ref string, desc ocispec.Descriptor, b []byte) error {
+	if ctx.Err() != nil {
+		return fault.Ended(ctx) // a signer may have returned long after its caller left
+	}
 	pusher, err := s.resolver.Pusher(ctx, ref)
 	if err != nil {
 		return failed(ctx, err)

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/internal/leash"
 	"github.com/cosignkit/cosignkit/verify"
 )
 
@@ -67,28 +68,30 @@ func checkImage(image verify.Image, o verifyOptions) (reference.Named, error) {
 	return name, nil
 }
 
-func (c *Client) resolveAndVerify(ctx context.Context, src source, name reference.Named, verifier verify.Verifier, o verifyOptions) (result *verify.Result, err error) {
-	defer o.tell(&result, &err)
-	v, limited, cancel, err := c.newVerification(ctx, src, verify.Image{Name: name.String()}, name, verifier, o)
-	if err != nil {
-		return nil, fault.New(verify.ErrMisconfigured, opVerify, name.String(), "", err)
-	}
-	defer cancel()
-	target, err := src.resolve(limited, name)
-	if err != nil {
-		return nil, fault.New(kindOf(err), opVerify, name.String(), "resolve", err)
-	}
-	return v.decide(ctx, target, func() (*verify.Result, error) { return v.verify(limited, target) })
+func (c *Client) resolveAndVerify(ctx context.Context, src source, name reference.Named, verifier verify.Verifier, o verifyOptions) (*verify.Result, error) {
+	return o.run(ctx, name.String(), func(ctx context.Context) (*verify.Result, error) {
+		v, limited, cancel, err := c.newVerification(ctx, src, verify.Image{Name: name.String()}, name, verifier, o)
+		if err != nil {
+			return nil, fault.New(verify.ErrMisconfigured, opVerify, name.String(), "", err)
+		}
+		defer cancel()
+		target, err := src.resolve(limited, name)
+		if err != nil {
+			return nil, fault.New(kindOf(err), opVerify, name.String(), "resolve", err)
+		}
+		return v.decide(ctx, limited, target, v.verify)
+	})
 }
 
-func (c *Client) verifyTarget(ctx context.Context, src source, name reference.Named, target ocispec.Descriptor, verifier verify.Verifier, o verifyOptions) (result *verify.Result, err error) {
-	defer o.tell(&result, &err)
-	v, limited, cancel, err := c.newVerification(ctx, src, verify.Image{Name: name.String(), Target: target}, name, verifier, o)
-	if err != nil {
-		return nil, fault.New(verify.ErrMisconfigured, opVerify, name.String(), "", err)
-	}
-	defer cancel()
-	return v.decide(ctx, target, func() (*verify.Result, error) { return v.verify(limited, target) })
+func (c *Client) verifyTarget(ctx context.Context, src source, name reference.Named, target ocispec.Descriptor, verifier verify.Verifier, o verifyOptions) (*verify.Result, error) {
+	return o.run(ctx, name.String(), func(ctx context.Context) (*verify.Result, error) {
+		v, limited, cancel, err := c.newVerification(ctx, src, verify.Image{Name: name.String(), Target: target}, name, verifier, o)
+		if err != nil {
+			return nil, fault.New(verify.ErrMisconfigured, opVerify, name.String(), "", err)
+		}
+		defer cancel()
+		return v.decide(ctx, limited, target, v.verify)
+	})
 }
 
 // newVerification returns the context that the verification is to be made in. The
@@ -182,9 +185,14 @@ func (v *verification) failed(target ocispec.Descriptor, stage string, err error
 
 // decide lets through what the policy only warns of, after all of the verification
 // of target: nothing in that must take an image for acceptable that is not. The
-// context is the caller's.
-func (v *verification) decide(ctx context.Context, target ocispec.Descriptor, strict func() (*verify.Result, error)) (*verify.Result, error) {
-	result, err := v.selection.Decide(ctx, v.image(target), strict)
+// context is the caller's; the verification ends with limited.
+func (v *verification) decide(ctx, limited context.Context, target ocispec.Descriptor, strict func(context.Context, ocispec.Descriptor) (*verify.Result, error)) (*verify.Result, error) {
+	image := v.image(target)
+	result, err := v.selection.Decide(ctx, image, func() (*verify.Result, error) {
+		return leash.Operation(limited, verify.ErrRejected, opVerify, image.String(), func(ctx context.Context) (*verify.Result, error) {
+			return strict(ctx, target)
+		})
+	})
 	if err == nil && result.Unverified != nil {
 		v.log.WarnContext(ctx, "image is accepted without being verified", "image", result.Image.String(), "reason", fault.OneLine(result.Unverified.Error()))
 	}

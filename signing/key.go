@@ -103,7 +103,7 @@ func decryptKey(ctx context.Context, name string, b []byte, passphrase Passphras
 	// Before anybody is asked. The parameters of scrypt, which could ask for any time
 	// and memory, are checked where the key is decrypted: three sets are allowed.
 	if err := strictjson.CheckFolded(block); err != nil {
-		return nil, misconfigured(op, name, fmt.Errorf("%w: %w", ErrMalformedKey, err))
+		return nil, misconfigured(opOpenKey, name, fmt.Errorf("%w: %w", ErrMalformedKey, err))
 	}
 	if passphrase == nil {
 		return nil, misconfigured(opOpenKey, name, ErrNoPassphrase)

@@ -19,6 +19,7 @@ import (
 
 	"github.com/cosignkit/cosignkit/internal/fault"
 	"github.com/cosignkit/cosignkit/internal/keys"
+	"github.com/cosignkit/cosignkit/internal/leash"
 	"github.com/cosignkit/cosignkit/keyless"
 	"github.com/cosignkit/cosignkit/registry"
 	"github.com/cosignkit/cosignkit/signing"
@@ -222,10 +223,11 @@ func (a *Adapter) signer(ctx context.Context, o SignOptions) (signing.Signer, er
 		return nil, fault.New(verify.ErrInconclusive, opSigning, "", "", fault.Ended(ctx))
 	}
 	if once.signer == nil {
-		if once.signer, err = r.signer(ctx, o, skipLog, skipSCT); err != nil {
-			once.signer = nil
+		signer, err := leash.Call(ctx, func(ctx context.Context) (signing.Signer, error) { return r.signer(ctx, o, skipLog, skipSCT) })
+		if err != nil {
 			return nil, fault.New(verify.ErrMisconfigured, opSigning, "", "", err)
 		}
+		once.signer = signer
 	}
 	return &formSigner{Signer: once.signer, form: form, annotations: maps.Clone(o.Annotations)}, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cosignkit/cosignkit/internal/fault"
 	"github.com/cosignkit/cosignkit/internal/keys"
+	"github.com/cosignkit/cosignkit/internal/leash"
 	"github.com/cosignkit/cosignkit/verify"
 )
 
@@ -37,7 +38,7 @@ func (a *Adapter) Verification(ctx context.Context, o VerifyOptions) (*Verificat
 	if err := a.checkClient(opVerification); err != nil {
 		return nil, err
 	}
-	policy, err := a.policy(ctx, o)
+	policy, err := leash.Call(ctx, func(ctx context.Context) (verify.Policy, error) { return a.policy(ctx, o) })
 	if err == nil {
 		v.verifier, err = verify.New(policy)
 	}
