@@ -18,6 +18,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/internal/leash"
 	"github.com/cosignkit/cosignkit/registry"
 	"github.com/cosignkit/cosignkit/verify"
 )
@@ -225,7 +226,9 @@ func (p *Plan) Start(ctx context.Context, pull Mover, start func(ctx context.Con
 		outcome, _ := result.Service(name)
 		err := ctx.Err()
 		if err == nil {
-			err = start(ctx, project.Services[name], outcome)
+			_, err = leash.Call(ctx, func(ctx context.Context) (struct{}, error) {
+				return struct{}{}, start(ctx, project.Services[name], outcome)
+			})
 		}
 		if err != nil {
 			w.fail(outcomes, err)

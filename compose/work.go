@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/internal/leash"
 	"github.com/cosignkit/cosignkit/verify"
 )
 
@@ -32,6 +33,7 @@ type work struct {
 
 	mu       sync.Mutex // of the outcomes, failures and trace
 	failures []*failure
+	over     bool // the outcomes are the caller's
 }
 
 // failure is that of one task.
@@ -58,6 +60,10 @@ func (p *Plan) newWork(ctx context.Context, op string, result *Result) *work {
 
 // do runs a task that is for the outcomes of these numbers. A task may do others.
 func (w *work) do(outcomes []int, task func(ctx context.Context) error) {
+	if err := w.ctx.Err(); err != nil { // the task that asks may be one that was abandoned
+		w.fail(outcomes, err)
+		return
+	}
 	w.tasks.Go(func() {
 		if err := w.slot(task); err != nil {
 			w.fail(outcomes, err)
@@ -74,7 +80,8 @@ func (w *work) slot(task func(ctx context.Context) error) error {
 	if err := w.ctx.Err(); err != nil {
 		return err
 	}
-	return task(w.ctx)
+	_, err := leash.Call(w.ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, task(ctx) })
+	return err
 }
 
 // fail notes why outcomes are not good, and ends the other tasks. What these then
@@ -82,6 +89,9 @@ func (w *work) slot(task func(ctx context.Context) error) error {
 func (w *work) fail(outcomes []int, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.over {
+		return
+	}
 	state := Failed
 	if ended := w.ctx.Err(); ended != nil && errors.Is(err, ended) {
 		state = Stopped
@@ -104,11 +114,15 @@ func (w *work) services(outcomes []int) (names []string) {
 	return slices.Compact(names)
 }
 
-// set changes outcomes, and tells that they are in a state.
+// set changes outcomes that have not failed, and tells that they are in a state. What
+// an abandoned task has to say comes after its failure.
 func (w *work) set(outcomes []int, state State, change func(o *Outcome)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.change(outcomes, state, change)
+	if w.over {
+		return
+	}
+	w.change(slices.DeleteFunc(slices.Clone(outcomes), func(i int) bool { return w.result.Outcomes[i].Err != nil }), state, change)
 }
 
 func (w *work) change(outcomes []int, state State, change func(o *Outcome)) {
@@ -128,6 +142,9 @@ func (w *work) tell(outcomes []int, state State) { w.set(outcomes, state, func(*
 func (w *work) wait(project string) error {
 	w.tasks.Wait()
 	defer w.cancel()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.over = true
 	if len(w.failures) == 0 {
 		if w.caller.Err() != nil {
 			return fault.New(verify.ErrInconclusive, w.op, fault.OneLine(project), "", fault.Ended(w.caller))
