@@ -15,6 +15,7 @@ import (
 
 	"github.com/cosignkit/cosignkit/internal/bundles"
 	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/internal/leash"
 	"github.com/cosignkit/cosignkit/internal/limits"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
@@ -98,7 +99,7 @@ func checkSignature(ctx context.Context, target ocispec.Descriptor, request sign
 // certificate, if it comes with one. Whom the certificate is for, and whether its
 // authority is trusted, is for policies to say.
 func shown(s signing.Signature) (c verify.Candidate, key crypto.PublicKey, err error) {
-	err = recovered(func() (err error) {
+	err = leash.Recovered(func() (err error) {
 		switch {
 		case s.Form == signing.Bundle && s.Bundle != nil && s.Payload == nil && s.Annotations == nil:
 			key, c.Bundle, err = bundles.Shown(s.Bundle)
