@@ -461,8 +461,13 @@ func TestUserInformationInHostsTOMLIsNotSent(t *testing.T) {
 		c := newClient(t, registry.Config{HostsDirs: []string{hostsDir(t, "registry.test", toml, nil)}})
 		_, err := c.Verify(t.Context(), "registry.test/app:v1", verifierOf(t, newKey(t)))
 		wantFamily(t, err, family)
-		if strings.Contains(err.Error(), "s3cret") {
-			t.Errorf("the password is in: %v", err)
+		_, signErr := c.Sign(t.Context(), "registry.test/app:v1", signerOf(t, newKey(t)))
+		wantFamily(t, signErr, family)
+		_, _, resolveErr := c.Resolver().Resolve(t.Context(), "registry.test/app:v1")
+		for _, err := range []error{err, signErr, resolveErr} {
+			if err == nil || strings.Contains(err.Error(), "s3cret") {
+				t.Errorf("the password is in: %v", err)
+			}
 		}
 	}
 	if other.wantNoSecret(t) == 0 {

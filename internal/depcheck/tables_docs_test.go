@@ -14,41 +14,56 @@ import (
 )
 
 var (
-	limitsRow = regexp.MustCompile(`(?m)^\|([^|]*)\|([^|]*)\|([^|]*)\|([^|]*)\|$`)
-	inCode    = regexp.MustCompile("`([^`]+)`")
+	tableRow = regexp.MustCompile(`(?m)^\|([^|]*)\|([^|]*)\|([^|]*)\|([^|]*)\|$`)
+	inCode   = regexp.MustCompile("`([^`]+)`")
 )
 
-// TestDocumentedLimits: each constant and each test in docs/limits.md exists, and
-// each decoder has a test.
+// TestDocumentedLimits holds that each constant and each test in docs/limits.md
+// exists, and that each decoder has a test.
 func TestDocumentedLimits(t *testing.T) {
 	t.Parallel()
 	constants := declared(t, "internal/limits", false)
-	rows := 0
-	for _, row := range limitsRow.FindAllStringSubmatch(readDocument(t, "docs/limits.md"), -1) {
-		decoder := strings.TrimSpace(row[1])
-		if decoder == "decoder" || strings.HasPrefix(decoder, "---") {
-			continue
-		}
-		rows++
+	for _, row := range tableWithTests(t, "docs/limits.md") {
 		for _, name := range inCode.FindAllStringSubmatch(row[3], -1) {
 			if !constants[name[1]] {
-				t.Errorf("%s: internal/limits has no constant %s", decoder, name[1])
+				t.Errorf("%s: internal/limits has no constant %s", row[1], name[1])
 			}
 		}
+	}
+}
+
+// TestDocumentedSecrets holds that each way out in docs/secrets.md has a test, which
+// exists.
+func TestDocumentedSecrets(t *testing.T) {
+	t.Parallel()
+	tableWithTests(t, "docs/secrets.md")
+}
+
+// tableWithTests returns the rows of the tables in a document, in the fourth cell of
+// which are tests, such as verify.TestX, that must exist.
+func tableWithTests(t *testing.T, document string) [][]string {
+	t.Helper()
+	var rows [][]string
+	for _, row := range tableRow.FindAllStringSubmatch(readDocument(t, document), -1) {
+		if last := strings.TrimSpace(row[4]); strings.EqualFold(last, "test") || strings.EqualFold(last, "tests") || strings.HasPrefix(last, "---") {
+			continue
+		}
+		rows = append(rows, row)
 		tests := inCode.FindAllStringSubmatch(row[4], -1)
 		if len(tests) == 0 {
-			t.Errorf("%s: no test", decoder)
+			t.Errorf("%s: no test", row[0])
 		}
 		for _, name := range tests {
 			dir, test, _ := strings.Cut(name[1], ".")
 			if !declared(t, dir, true)[test] {
-				t.Errorf("%s: package %s has no test %s", decoder, dir, test)
+				t.Errorf("%s: package %s has no test %s", row[1], dir, test)
 			}
 		}
 	}
-	if rows < 10 {
-		t.Errorf("%d decoders: is the test looking in the right place?", rows)
+	if len(rows) < 10 {
+		t.Errorf("%s has %d rows: is the test looking in the right place?", document, len(rows))
 	}
+	return rows
 }
 
 // declared returns the names of the functions in the tests of a package, or of what
