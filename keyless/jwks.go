@@ -31,8 +31,6 @@ type webKey struct {
 	Y         string `json:"y,omitempty"`
 	N         string `json:"n,omitempty"`
 	E         string `json:"e,omitempty"`
-	// Private is not shown: a key that has it is no longer only the issuer's.
-	Private json.RawMessage `json:"d,omitempty"`
 }
 
 func (p *provider) keys(ctx context.Context) (keySet, error) {
@@ -60,11 +58,16 @@ func parseKeys(all []json.RawMessage) (keySet, error) {
 	}
 	var keys keySet
 	for _, raw := range all {
-		var shown webKey
-		if json.Unmarshal(raw, &shown) != nil || shown.Use != "" && shown.Use != "sig" || shown.Private != nil {
+		var found struct {
+			webKey
+
+			// A key that everybody has is not the issuer's.
+			Private json.RawMessage `json:"d"`
+		}
+		if json.Unmarshal(raw, &found) != nil || found.Use != "" && found.Use != "sig" || found.Private != nil {
 			continue
 		}
-		b, err := json.Marshal(shown)
+		b, err := json.Marshal(found.webKey)
 		if err != nil {
 			return nil, err
 		}

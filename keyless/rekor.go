@@ -90,14 +90,7 @@ func (r *rekorV2) Add(ctx context.Context, entry any) (*protorekor.TransparencyL
 	}
 	switch response.StatusCode {
 	case http.StatusOK, http.StatusCreated:
-		made := &protorekor.TransparencyLogEntry{}
-		if err := strictjson.Check(reply); err != nil {
-			return nil, err
-		}
-		if err := protojson.Unmarshal(reply, made); err != nil {
-			return nil, err
-		}
-		return made, nil
+		return parseEntry(reply)
 	case http.StatusConflict:
 		found, err := r.find(ctx, response.Header)
 		if err != nil {
@@ -107,6 +100,19 @@ func (r *rekorV2) Add(ctx context.Context, entry any) (*protorekor.TransparencyL
 	default:
 		return nil, fmt.Errorf("status %d: %s", response.StatusCode, reply)
 	}
+}
+
+// parseEntry parses what a Rekor v2 answers. verifyRecord checks the body in it before
+// anything parses that.
+func parseEntry(reply []byte) (*protorekor.TransparencyLogEntry, error) {
+	if err := strictjson.Check(reply); err != nil {
+		return nil, err
+	}
+	made := &protorekor.TransparencyLogEntry{}
+	if err := protojson.Unmarshal(reply, made); err != nil {
+		return nil, err
+	}
+	return made, nil
 }
 
 // indexHeader is where Rekor v2 says which entry is equal to the one that was
@@ -168,7 +174,7 @@ func (r *rekorV2) find(ctx context.Context, header http.Header) (_ *protorekor.T
 		return nil, fmt.Errorf("entry %d is not in its page", index)
 	}
 	body := page.Entries[at]
-	if err := strictjson.CheckFolded(body); err != nil {
+	if err := bundles.CheckEntryBody(body); err != nil {
 		return nil, err
 	}
 	var head struct{ Kind, APIVersion string }

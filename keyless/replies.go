@@ -13,7 +13,7 @@ import (
 	"github.com/go-openapi/runtime"
 	"github.com/sigstore/rekor/pkg/generated/models"
 
-	asn "github.com/cosignkit/cosignkit/internal/der"
+	"github.com/cosignkit/cosignkit/internal/bundles"
 	"github.com/cosignkit/cosignkit/internal/limits"
 	"github.com/cosignkit/cosignkit/internal/strictjson"
 )
@@ -39,8 +39,9 @@ func checkFulcioReply(b []byte) error {
 	return nil
 }
 
-// checkStampReply checks a timestamp before sigstore-go parses it.
-func checkStampReply(b []byte) error { return asn.Check(b) }
+// checkStampReply checks a timestamp before sigstore-go parses it, and verifies it
+// with the certificates that are in it.
+func checkStampReply(b []byte) error { return bundles.CheckTimestamp(b, limits.Chain) }
 
 // consumeLogReply decodes what a Rekor v1 answers, and checks its entries before the
 // types of Rekor parse them.
@@ -71,14 +72,25 @@ func checkLogEntries(replies ...models.LogEntry) error {
 			return limits.Exceeded("number of log entries", limits.LogEntries)
 		}
 		for _, entry := range reply {
-			text, ok := entry.Body.(string)
-			if !ok {
-				return errors.New("a log entry without a body")
-			}
-			if _, err := base64.StdEncoding.DecodeString(text); err != nil {
-				return fmt.Errorf("body of a log entry: %w", err)
+			if err := checkLogEntry(entry); err != nil {
+				return fmt.Errorf("log entry: %w", err)
 			}
 		}
 	}
 	return nil
+}
+
+func checkLogEntry(entry models.LogEntryAnon) error {
+	if v := entry.Verification; v != nil && v.InclusionProof != nil && len(v.InclusionProof.Hashes) > limits.ProofHashes {
+		return limits.Exceeded("number of hashes of an inclusion proof", limits.ProofHashes)
+	}
+	text, ok := entry.Body.(string)
+	if !ok {
+		return errors.New("it has no body")
+	}
+	body, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		return err
+	}
+	return bundles.CheckEntryBody(body)
 }

@@ -6,9 +6,11 @@ package keyless
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -83,6 +85,10 @@ func TestRepliesThatCanBeReadInTwoWays(t *testing.T) {
 			"a field twice": func(b []byte) []byte {
 				return bytes.ReplaceAll(b, []byte(`"logIndex":`), []byte(`"logIndex":0,"logIndex":`))
 			},
+			"too many values": func(b []byte) []byte {
+				many := "[0" + strings.Repeat(",0", limits.JSONValues) + "]"
+				return bytes.ReplaceAll(b, []byte(`"logIndex":`), []byte(`"other":`+many+`,"logIndex":`))
+			},
 			"too deep": func(b []byte) []byte {
 				deep := strings.Repeat("[", limits.JSONDepth) + strings.Repeat("]", limits.JSONDepth)
 				return bytes.ReplaceAll(b, []byte(`"logIndex":`), []byte(`"other":`+deep+`,"logIndex":`))
@@ -97,6 +103,9 @@ func TestRepliesThatCanBeReadInTwoWays(t *testing.T) {
 				})
 				_, err := record(t.Context(), t, d.client(t, c.urls), newP256(), signing.Bundle)
 				wantFault(t, err, verify.ErrInconclusive, c.stage)
+				if strings.HasPrefix(name, "too ") && !errors.Is(err, limits.ErrExceeded) {
+					t.Errorf("error is %v, want one of a limit", err)
+				}
 			})
 		}
 	}
@@ -111,6 +120,40 @@ func changeReply(w http.ResponseWriter, r *http.Request, handler http.Handler, c
 	}
 	w.WriteHeader(recorder.Code)
 	_, _ = w.Write(change(recorder.Body.Bytes()))
+}
+
+// TestEntriesAsProposedAreRefused: the parsers of Rekor verify each signature of an
+// entry in that form with each of its keys. A log never shows it.
+func TestEntriesAsProposedAreRefused(t *testing.T) {
+	t.Parallel()
+	for service, c := range map[string]struct {
+		urls ServiceURLs
+		host string
+		want string
+	}{
+		"Rekor v1": {ServiceURLs{Rekor: v1URL}, "rekor.test", "transparency log"},
+		"Rekor v2": {ServiceURLs{Rekor: v2URL, RekorVersion: 2}, "tiles.test", "check of what was recorded"},
+	} {
+		for name, body := range map[string]string{
+			"dsse":             `{"apiVersion":"0.0.1","kind":"dsse","spec":{"proposedContent":{"envelope":"{}","verifiers":["AAAA"]}}}`,
+			"intoto":           `{"apiVersion":"0.0.2","kind":"intoto","spec":{"content":{"envelope":{"payload":"AAAA"}}}}`,
+			"another kind":     `{"apiVersion":"0.0.1","kind":"rekord","spec":{}}`,
+			"more than a body": `{"apiVersion":"0.0.1","kind":"dsse","spec":{}} {}`,
+		} {
+			t.Run(service+" "+name, func(t *testing.T) {
+				t.Parallel()
+				d := newDeployment()
+				honest := d.handlers[c.host]
+				d.handle(c.host, func(w http.ResponseWriter, r *http.Request) {
+					changeReply(w, r, honest, func(reply []byte) []byte {
+						return regexp.MustCompile(`(?i)("(canonicalized)?body":)"[^"]*"`).ReplaceAll(reply, []byte("$1"+string(marshalled([]byte(body)))))
+					})
+				})
+				_, err := record(t.Context(), t, d.client(t, c.urls), newP256(), signing.Bundle)
+				wantFault(t, err, verify.ErrInconclusive, c.want, "log entry: ")
+			})
+		}
+	}
 }
 
 // TestOnlyJSONOfALogIsRead: its client has parsers for other types of content, which

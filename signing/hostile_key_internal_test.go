@@ -85,6 +85,28 @@ func deep(levels int) []byte {
 	return b
 }
 
+// TestKeyFilesThatCanBeReadInTwoWays: nobody is asked for the passphrase of one.
+func TestKeyFilesThatCanBeReadInTwoWays(t *testing.T) {
+	t.Parallel()
+	for name, content := range map[string]string{
+		"a field twice":   `{"kdf":{},"kdf":{"name":"scrypt","params":{"N":65536,"r":8,"p":1}}}`,
+		"twice, by case":  `{"kdf":{},"KDF":{"name":"scrypt","params":{"N":65536,"r":8,"p":1}}}`,
+		"something after": `{"kdf":{"name":"scrypt","params":{"N":65536,"r":8,"p":1}}} {}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			block := pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED SIGSTORE PRIVATE KEY", Bytes: []byte(content)})
+			_, err := ParsePrivateKey(t.Context(), block, func(context.Context, string) ([]byte, error) {
+				t.Error("somebody was asked for the passphrase")
+				return nil, nil
+			})
+			if !errors.Is(err, ErrMalformedKey) || !errors.Is(err, ErrMisconfigured) {
+				t.Errorf("error is %v", err)
+			}
+		})
+	}
+}
+
 // TestKeyDerivationIsBounded counts what is allocated for a key file that asks for
 // gigabytes. It counts for the whole process, and so runs alone.
 func TestKeyDerivationIsBounded(t *testing.T) {
