@@ -92,7 +92,7 @@ func withKey(material root.TrustedMaterial, key crypto.PublicKey) (root.TrustedM
 // root that is trusted: a certificate for this key, valid now, that a
 // certificate transparency log has signed for.
 func (c *Client) checkCertificate(der []byte, key crypto.PublicKey, trusted *verify.TrustedRoot) ([]*x509.Certificate, error) {
-	if err := bundles.CheckCertificate(der); false {
+	if err := bundles.CheckCertificate(der); err != nil {
 		return nil, err
 	}
 	leaf, err := x509.ParseCertificate(der)

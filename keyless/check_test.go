@@ -488,6 +488,21 @@ func TestCheckCertificate(t *testing.T) {
 	}
 }
 
+// TestCertificatesAreCheckedBeforeTheyAreParsed: those of Fulcio, like those that come
+// with a signature.
+func TestCertificatesAreCheckedBeforeTheyAreParsed(t *testing.T) {
+	t.Parallel()
+	d := newDeployment()
+	client := d.client(t, ServiceURLs{Fulcio: fulcioURL})
+	for name, b := range map[string][]byte{
+		"deep": nestedDER(limits.DERDepth + 1), "large": tlv(0x30, tlv(0x04, make([]byte, limits.Certificate))),
+	} {
+		if _, err := client.checkCertificate(b, newP256().Public(), d.trusted(t)); !errors.Is(err, limits.ErrExceeded) {
+			t.Errorf("%s: error is %v, want one of a limit", name, err)
+		}
+	}
+}
+
 func TestCheckCertificateWhichIsNone(t *testing.T) {
 	t.Parallel()
 	d := newDeployment()

@@ -4,7 +4,9 @@
 package registry
 
 import (
+	"bytes"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -48,12 +50,15 @@ func decoders(t testing.TB) map[string]worktest.Decoder {
 		return worktest.Decoder{Decode: decode, Seeds: [][]byte{seed}, PerByte: 512, Fixed: 1 << 16}
 	}
 	return map[string]worktest.Decoder{
-		"list of referrers":   decoder(each("manifests"), index),
-		"layers":              decoder(each("layers"), manifest),
-		"index":               decoder(func(b []byte) { _, _ = parseIndex(b) }, index),
-		"kind of an index":    decoder(func(b []byte) { _ = checkIndex(b) }, index),
-		"referrers tag":       decoder(func(b []byte) { _, _ = (&referrersIndex{add: desc}).merge(b) }, index),
-		"signature tag":       decoder(func(b []byte) { _, _ = (&signatureManifest{add: desc}).merge(b) }, manifest),
+		"list of referrers": decoder(each("manifests"), index),
+		"layers":            decoder(each("layers"), manifest),
+		"index":             decoder(func(b []byte) { _, _ = parseIndex(b) }, index),
+		"kind of an index":  decoder(func(b []byte) { _ = checkIndex(b) }, index),
+		"referrers tag":     decoder(func(b []byte) { _, _ = (&referrersIndex{add: desc}).merge(b) }, index),
+		"signature tag":     decoder(func(b []byte) { _, _ = (&signatureManifest{add: desc}).merge(b) }, manifest),
+		"refusal": decoder(func(b []byte) {
+			saysNoAPI(&http.Response{StatusCode: http.StatusNotFound, Body: io.NopCloser(bytes.NewReader(b))})
+		}, []byte(`{"errors":[{"code":"UNSUPPORTED"}]}`)),
 		"image configuration": decoder(func(b []byte) { _, _ = parse[ocispec.Platform](b) }, config),
 		"challenge": decoder(header("Www-Authenticate", func(h http.Header) { auth.ParseAuthHeader(h) }),
 			[]byte(`Bearer realm="https://auth.test/token",service="te\"st"`+"\n")),
