@@ -25,6 +25,7 @@ import (
 
 	"github.com/cosignkit/cosignkit/internal/bundles"
 	"github.com/cosignkit/cosignkit/internal/strictjson"
+	"github.com/cosignkit/cosignkit/internal/leash"
 	"github.com/cosignkit/cosignkit/internal/worktest"
 	"github.com/cosignkit/cosignkit/signing"
 )
@@ -158,7 +159,7 @@ func decodeSearchReply(b []byte) error {
 func parseEntries(replies ...models.LogEntry) error {
 	for _, reply := range replies {
 		for _, entry := range reply {
-			if err := guard(func() error { _, err := tle.GenerateTransparencyLogEntry(entry); return err }); err != nil {
+			if err := leash.Recovered(func() error { _, err := tle.GenerateTransparencyLogEntry(entry); return err }); err != nil {
 				return err
 			}
 		}

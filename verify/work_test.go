@@ -268,3 +268,12 @@ func TestAThousandHostileCandidates(t *testing.T) {
 		}
 	}
 }
+
+// TestPublicKeysCostLinearWork counts for the whole process, and so runs alone.
+func TestPublicKeysCostLinearWork(t *testing.T) {
+	key := pkix(t, keys["P-256"]().Public())
+	worktest.Run(t, worktest.Decoder{
+		Decode: func(b []byte) { _, _ = verify.ParsePublicKey(b) }, PerByte: 256, Fixed: 1 << 16,
+		Seeds: [][]byte{key, pemOf("PUBLIC KEY", key)},
+	})
+}
