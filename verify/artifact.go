@@ -78,7 +78,7 @@ func (v *validated) bundle(ctx context.Context, artifact Artifact, bundle []byte
 	if err != nil {
 		return nil, fault.New(ErrInconclusive, opBundle, "", "trusted root", err)
 	}
-	s, _ := recovered(Signature{Form: FormBundle, Subject: subject}, func() (finding, Claims, error) {
+	s, found := recovered(Signature{Form: FormBundle, Subject: subject}, func() (finding, Claims, error) {
 		found, b, err := v.verifyBundle(ctx, bundle, option, material)
 		if err != nil {
 			return found, Claims{}, err
@@ -92,6 +92,14 @@ func (v *validated) bundle(ctx context.Context, artifact Artifact, bundle []byte
 		}
 		return found, claims, err
 	})
+	if s.Err == nil && found.wants != nil {
+		s.Err = errNoEntry
+		lookUps := lookUps{v: v, material: material}
+		if err := lookUps.add(found, func(found finding, err error) { s.set(found, s.Claims, err) }); err != nil {
+			s.Err = err
+		}
+		lookUps.run(ctx, func() bool { return true })
+	}
 	switch {
 	case ctx.Err() != nil:
 		s.Err = fault.Ended(ctx)

@@ -5,7 +5,6 @@ package verify
 
 import (
 	"context"
-	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/sha256"
@@ -23,7 +22,6 @@ import (
 	sgverify "github.com/sigstore/sigstore-go/pkg/verify"
 
 	"github.com/cosignkit/cosignkit/internal/bundles"
-	"github.com/cosignkit/cosignkit/internal/fault"
 	"github.com/cosignkit/cosignkit/internal/keys"
 )
 
@@ -44,6 +42,9 @@ type finding struct {
 	identity   int
 	rawKey     []byte // of the certificate
 	timestamps []Timestamp
+	// wants is the signature whose log entry has still to be looked up, without
+	// which it does not count.
+	wants *entity
 }
 
 // mark tells apart what a threshold counts: signers, and what was signed with which
@@ -74,13 +75,13 @@ func (f finding) by(claims Claims) mark {
 // logs of material.
 func (v *validated) verifyEntity(ctx context.Context, e *entity, material root.TrustedMaterial) (finding, error) {
 	if e.hasCertificate() {
-		return v.verifyCertificate(ctx, e, material)
+		return v.verifyCertificate(e, material)
 	}
 	return v.verifyKey(ctx, e, material)
 }
 
 // verifyCertificate checks a signature that was made with a Fulcio certificate.
-func (v *validated) verifyCertificate(ctx context.Context, e *entity, material root.TrustedMaterial) (finding, error) {
+func (v *validated) verifyCertificate(e *entity, material root.TrustedMaterial) (finding, error) {
 	if len(v.identities) == 0 {
 		return finding{}, errors.New("signed with a certificate, and the policy names only keys")
 	}
@@ -88,11 +89,18 @@ func (v *validated) verifyCertificate(ctx context.Context, e *entity, material r
 	if err != nil {
 		return finding{}, err
 	}
-	if err := v.checkSigner(e, content.Certificate(), material); err != nil {
+	chains, err := v.checkSigner(e, content.Certificate(), material)
+	if err != nil {
 		return finding{}, err
 	}
-	if e, err = v.withEvidence(ctx, e, nil); err != nil {
+	if e, err = e.evidence(); err != nil {
 		return finding{}, err
+	}
+	if v.lacksEntry(e) {
+		if !v.ignoreSCT {
+			err = sgverify.VerifySignedCertificateTimestamp(chains, 1, material)
+		}
+		return finding{wants: e}, err
 	}
 	policy := []sgverify.PolicyOption{}
 	for _, identity := range v.identities {
@@ -240,8 +248,11 @@ func (v *validated) verifyKey(ctx context.Context, e *entity, material root.Trus
 	} else if v.timestampThreshold == 0 {
 		return finding{key: key}, nil
 	}
-	if e, err = v.withEvidence(ctx, e, key.public); err != nil {
+	if e, err = e.evidence(); err != nil {
 		return finding{key: key}, err
+	}
+	if v.lacksEntry(e) {
+		return finding{key: key, wants: e}, nil
 	}
 	var result *sgverify.VerificationResult
 	if v.timestampThreshold > 0 {
@@ -278,22 +289,6 @@ func runTimeless(e *entity, material root.TrustedMaterial, options []sgverify.Ve
 		return result, nil
 	}
 	return nil, fmt.Errorf("%w; the log is not trusted any more or not yet, and no timestamp says that it was", err)
-}
-
-// withEvidence returns e with its log entries and timestamps, and those entries that
-// are to be looked up because it shows none.
-func (v *validated) withEvidence(ctx context.Context, e *entity, key crypto.PublicKey) (*entity, error) {
-	e, err := e.evidence()
-	if err != nil {
-		return nil, err
-	}
-	if v.lookup == nil || v.ignoreLog || len(e.GetVerificationMaterial().GetTlogEntries()) > 0 {
-		return e, nil
-	}
-	if err := v.lookup.Lookup(ctx, e.Bundle.Bundle, key); err != nil {
-		return nil, fault.New(ErrInconclusive, opVerify, "", "look up log entry", err)
-	}
-	return newEntity(e.Bundle.Bundle, v.limits.Chain, e.artifact)
 }
 
 // timelyMaterial is a trusted root with fewer logs.

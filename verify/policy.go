@@ -61,8 +61,13 @@ type Policy struct {
 	TimestampThreshold int
 
 	// LogLookup asks transparency logs for the entry of a signature that shows
-	// none, as old signatures do. Nil means that verifying asks no service:
-	// what a signature does not show, it does not have. See keyless.LogLookup.
+	// none, as old signatures do. It is asked last, and only about signatures that
+	// are good but for that: by a key of the policy, or with a certificate of a
+	// trusted authority for one of its identities. A [StreamVerifier] does not ask
+	// if another signature is enough. It is asked about at most 16 of them in one verification, all at
+	// once; if there are more, the image is inconclusive. Nil means that verifying
+	// asks no service: what a signature does not show, it does not have. See
+	// keyless.LogLookup.
 	LogLookup LogLookup
 
 	// Annotations must all be signed, with exactly these values. A signature
@@ -110,8 +115,9 @@ type Policy struct {
 // LogLookup finds log entries. Implementations are safe for concurrent use.
 type LogLookup interface {
 	// Lookup adds to bundle's verification material the entries that logs have
-	// for the signature in it, which was made with the certificate in bundle,
-	// or else with key. It need not verify them. That there is none is no error.
+	// for the signature in it, at most 32, which was made with the certificate in
+	// bundle, or else with key. It need not verify them, and nothing else that it
+	// changes in bundle counts. If there is none, that is not an error.
 	Lookup(ctx context.Context, bundle *protobundle.Bundle, key crypto.PublicKey) error
 }
 

@@ -22,29 +22,29 @@ import (
 // checkSigner checks what can be checked of a certificate without log entries and
 // timestamps: that it is for an identity of the policy, that its key made the
 // signature, and that an authority issued it. The rest costs more, and so waits: to
-// parse, and maybe to look up.
-func (v *validated) checkSigner(e *entity, leaf *x509.Certificate, material root.TrustedMaterial) error {
+// parse, and maybe to look up. It returns the chains of the certificate.
+func (v *validated) checkSigner(e *entity, leaf *x509.Certificate, material root.TrustedMaterial) ([][]*x509.Certificate, error) {
 	if err := checkNames(leaf); err != nil {
-		return err
+		return nil, err
 	}
 	summary, err := certificate.SummarizeCertificate(leaf)
 	if err != nil {
-		return fmt.Errorf("certificate: %w", err)
+		return nil, fmt.Errorf("certificate: %w", err)
 	}
 	if _, err := sgverify.CertificateIdentities(v.identities).Verify(summary); err != nil {
-		return explain(e, err)
+		return nil, explain(e, err)
 	}
 	key, err := newPolicyKey(leaf.PublicKey)
 	if err != nil {
-		return fmt.Errorf("certificate: %w", err)
+		return nil, fmt.Errorf("certificate: %w", err)
 	}
 	view := &entity{Bundle: e.Bundle, artifact: e.artifact, older: true}
 	if _, err := signedBy(view, material, key); err != nil {
 		const mismatch = "does not verify with the key of the certificate"
 		if isMismatch(err.Error()) {
-			return errors.New(mismatch)
+			return nil, errors.New(mismatch)
 		}
-		return fmt.Errorf(mismatch+": %w", err)
+		return nil, fmt.Errorf(mismatch+": %w", err)
 	}
 	return checkChain(leaf, e.intermediates, material)
 }
@@ -74,7 +74,7 @@ func signedBy(e *entity, material root.TrustedMaterial, key policyKey) (root.Tru
 // checkChain checks that an authority issued leaf, and was valid at some time in its
 // life: which one it was used at is not known yet. If there is such a time, then
 // something in the chain begins to be valid at the first one.
-func checkChain(leaf *x509.Certificate, intermediates []*x509.Certificate, material root.TrustedMaterial) error {
+func checkChain(leaf *x509.Certificate, intermediates []*x509.Certificate, material root.TrustedMaterial) ([][]*x509.Certificate, error) {
 	// Go does not know some names of Fulcio, which checkNames has read.
 	known := *leaf
 	known.UnhandledCriticalExtensions = slices.DeleteFunc(slices.Clone(leaf.UnhandledCriticalExtensions),
@@ -98,12 +98,12 @@ func checkChain(leaf *x509.Certificate, intermediates []*x509.Certificate, mater
 			if t.Before(leaf.NotBefore) || t.After(leaf.NotAfter) || slices.ContainsFunc(times[:i], t.Equal) {
 				continue
 			}
-			if _, err := authority.Verify(&known, t); err == nil {
-				return nil
+			if chains, err := authority.Verify(&known, t); err == nil {
+				return chains, nil
 			}
 		}
 	}
-	return errors.New("failed to verify leaf certificate: leaf certificate verification failed")
+	return nil, errors.New("failed to verify leaf certificate: leaf certificate verification failed")
 }
 
 // explain says who signed where it was not the one who should have.

@@ -5,8 +5,6 @@ package verify
 
 import (
 	"context"
-	"crypto/sha256"
-	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -180,72 +178,53 @@ func (v *validated) decide(ctx context.Context, image Image, candidates iter.Seq
 	if err != nil {
 		return nil, fault.New(ErrInconclusive, opVerify, image.String(), "trusted root", err)
 	}
-	result := &Result{Image: image, Signatures: []Signature{}}
-	signers, made := map[string]bool{}, map[[sha256.Size]byte]bool{}
-	var unknown *fault.Error
+	t := newTally(v, image)
+	enough := func() bool { return t.result.Accepted && untilAccepted }
+	lookUps := lookUps{v: v, material: material}
 	for candidate := range candidates {
 		if ctx.Err() != nil {
 			break
 		}
-		s, by := v.verifyOne(ctx, image, candidate, material)
-		result.Signatures = append(result.Signatures, s)
-		if s.Err == nil {
-			if !made[by.made] { // by one signer already, who has another name here
-				made[by.made], signers[by.signer] = true, true
+		s, found := v.verifyOne(ctx, image, candidate, material)
+		at := t.list(s)
+		if s.Err == nil && found.wants != nil {
+			t.result.Signatures[at].Err = errNoEntry
+			err := lookUps.add(found, func(found finding, err error) {
+				t.result.Signatures[at].set(found, s.Claims, err)
+				t.count(at, candidate, found)
+			})
+			if err == nil {
+				continue
 			}
-			if result.Accepted = len(signers) >= v.threshold; result.Accepted && untilAccepted {
-				break
-			}
+			t.result.Signatures[at].Err = err
 		}
-		// What is misconfigured needs a human, whatever else is unknown.
-		if u := unknownOf(image, candidate, s); u != nil && (unknown == nil || errors.Is(u, ErrMisconfigured) && !errors.Is(unknown, ErrMisconfigured)) {
-			unknown = u
+		if t.count(at, candidate, found); enough() {
+			break
 		}
 	}
-	switch {
-	case result.Accepted && (untilAccepted || ctx.Err() == nil):
-		result.Matched = image.Target
-		return result, nil
-	case ctx.Err() != nil:
-		result.Accepted = false
-		return result, fault.New(ErrInconclusive, opVerify, image.String(), "signatures", fault.Ended(ctx))
-	case unknown != nil:
-		return result, unknown
-	default:
-		return result, fault.New(ErrRejected, opVerify, image.String(), "", result.reason(len(signers), v.threshold))
+	if !enough() && ctx.Err() == nil {
+		lookUps.run(ctx, enough)
 	}
+	return t.outcome(ctx, untilAccepted)
 }
 
 func (v *validated) withTime(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, v.limits.Timeout, limits.Exceeded("time of the verification", v.limits.Timeout))
 }
 
-// unknownOf returns what could not be found out about a candidate, as opposed to
-// what is wrong with it, or nil.
-func unknownOf(image Image, c Candidate, s Signature) *fault.Error {
-	err := c.Err
-	if err == nil && fault.Family(s.Err) != nil {
-		err = s.Err
-	}
-	if err == nil || errors.Is(err, ErrRejected) {
-		return nil
-	}
-	return fault.New(ErrInconclusive, opVerify, image.String(), c.Origin.String(), err)
-}
-
 // verifyOne checks one candidate.
-func (v *validated) verifyOne(ctx context.Context, image Image, c Candidate, material root.TrustedMaterial) (s Signature, by mark) {
-	s = Signature{Origin: c.Origin, Subject: image.Target.Digest}
+func (v *validated) verifyOne(ctx context.Context, image Image, c Candidate, material root.TrustedMaterial) (Signature, finding) {
+	s := Signature{Origin: c.Origin, Subject: image.Target.Digest}
 	switch {
 	case c.Err != nil:
 		s.Err = c.Err
-		return s, mark{}
+		return s, finding{}
 	case c.Bundle != nil:
 		s.Form = FormBundle
 	default:
 		s.Form = FormLegacy
 	}
-	s, by = recovered(s, func() (found finding, claims Claims, err error) {
+	return recovered(s, func() (found finding, claims Claims, err error) {
 		if s.Form == FormBundle {
 			found, claims, err = v.verifyImageBundle(ctx, image, c.Bundle, material)
 		} else {
@@ -256,27 +235,28 @@ func (v *validated) verifyOne(ctx context.Context, image Image, c Candidate, mat
 		}
 		return found, claims, err
 	})
-	if s.Err == nil {
-		s.Candidate = c
-	}
-	return s, by
 }
 
 // recovered completes s with what check finds. The packages that check calls
 // parse what a registry controls; should one of them panic, the candidate has
 // failed and nothing else has.
-func recovered(s Signature, check func() (finding, Claims, error)) (Signature, mark) {
+func recovered(s Signature, check func() (finding, Claims, error)) (Signature, finding) {
 	var found finding
 	var claims Claims
 	err := leash.Recovered(func() (err error) {
 		found, claims, err = check()
 		return err
 	})
+	s.set(found, claims, err)
+	return s, found
+}
+
+// set completes s with what was found.
+func (s *Signature) set(found finding, claims Claims, err error) {
 	if err != nil {
 		err = fault.Printable(err) // it may quote what a registry sent
 	}
 	s.KeyID, s.Identity, s.Timestamps, s.Claims, s.Err = found.key.id, found.signer, found.timestamps, claims, err
-	return s, found.by(claims)
 }
 
 // anyKey tries check with each key, and returns the key that satisfies it. The

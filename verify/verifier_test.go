@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -469,18 +470,20 @@ func TestVerifyHonoursTheContext(t *testing.T) {
 	for name, good := range map[string]bool{"a bad": false, "a good": true} {
 		t.Run("cancelled after "+name+" candidate, before another", func(t *testing.T) {
 			t.Parallel()
-			ctx, cancel := context.WithCancel(t.Context())
-			policy := policyOf(key)
-			policy.Repository = func(string, string) bool {
-				cancel()
-				return good
-			}
-			candidates := []verify.Candidate{signed(t, key, signing.Bundle), signed(t, key, signing.Bundle)}
-			result, err := newVerifier(t, policy).Verify(ctx, theImage(), candidates)
-			wantFamily(t, err, verify.ErrInconclusive)
-			if !errors.Is(err, context.Canceled) || result == nil || len(result.Signatures) != 1 || result.Accepted {
-				t.Errorf("error is %v beside %+v", err, result)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				policy := policyOf(key)
+				policy.Repository = func(string, string) bool {
+					cancel()
+					return good
+				}
+				candidates := []verify.Candidate{signed(t, key, signing.Bundle), signed(t, key, signing.Bundle)}
+				result, err := newVerifier(t, policy).Verify(ctx, theImage(), candidates)
+				wantFamily(t, err, verify.ErrInconclusive)
+				if !errors.Is(err, context.Canceled) || result == nil || len(result.Signatures) != 1 || result.Accepted {
+					t.Errorf("error is %v next to %+v", err, result)
+				}
+			})
 		})
 	}
 	t.Run("past the deadline", func(t *testing.T) {
