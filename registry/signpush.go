@@ -63,7 +63,9 @@ func (r *signingResolver) begin(ref string) error {
 	if r.ended {
 		return errors.New("the push that this resolver is for is over")
 	}
-	r.pushed[ref] = r.pushed[ref]
+	if !r.pushed[ref] {
+		r.pushed[ref] = false
+	}
 	return nil
 }
 

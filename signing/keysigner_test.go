@@ -10,6 +10,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
@@ -719,5 +720,24 @@ func TestSignaturesAreIndependentOfEachOther(t *testing.T) {
 	}
 	if !bytes.Equal(first[0].Bundle, before) {
 		t.Error("the first bundle changed")
+	}
+}
+
+// TestAChainThatNoVerifierReadsIsRefused: and not recorded first.
+func TestAChainThatNoVerifierReadsIsRefused(t *testing.T) {
+	t.Parallel()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	chain := []*x509.Certificate{{PublicKey: key.Public()}}
+	for len(chain) <= limits.Chain {
+		chain = append(chain, &x509.Certificate{})
+	}
+	for n, want := range map[int]error{limits.Chain: nil, limits.Chain + 1: limits.ErrExceeded} {
+		_, err := signing.NewKeySigner(signing.KeySignerConfig{Key: key, CertificateChain: chain[:n], SkipTransparencyLog: true})
+		if !errors.Is(err, want) {
+			t.Errorf("%d certificates: %v", n, err)
+		}
 	}
 }
