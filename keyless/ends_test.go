@@ -67,27 +67,26 @@ func unrecorded(t *testing.T) (*protobundle.Bundle, crypto.PublicKey) {
 // TestKeylessSigningEndsWithItsContext: neither a service nor what the caller gave
 // needs to return.
 func TestKeylessSigningEndsWithItsContext(t *testing.T) {
-	d := newDeployment()
 	b, key := unrecorded(t)
 	for name, operation := range map[string]func(ctx context.Context, stuck func()) error{
 		"trusted roots, to record": func(ctx context.Context, stuck func()) error {
-			client := d.client(t, everything, func(c *Config) { c.TrustedRoots = stuckRoots(stuck) })
+			client := newDeployment().client(t, everything, func(c *Config) { c.TrustedRoots = stuckRoots(stuck) })
 			return client.Record(ctx, proto.CloneOf(b), key)
 		},
 		"services, to record": func(ctx context.Context, stuck func()) error {
-			client := d.client(t, everything, func(c *Config) { c.Transport = stuckTransport(stuck) })
+			client := newDeployment().client(t, everything, func(c *Config) { c.Transport = stuckTransport(stuck) })
 			_, err := record(ctx, t, client, newP256(), signing.Bundle)
 			return err
 		},
 		"tokens": func(ctx context.Context, stuck func()) error {
-			_, err := newSigner(t, d.client(t, everything), SignerConfig{Tokens: stuckTokens(stuck)}).Sign(ctx, theRequest(signing.Bundle))
+			_, err := newSigner(t, newDeployment().client(t, everything), SignerConfig{Tokens: stuckTokens(stuck)}).Sign(ctx, theRequest(signing.Bundle))
 			return err
 		},
 		"tokens, for a preflight": func(ctx context.Context, stuck func()) error {
-			return newSigner(t, d.client(t, everything), SignerConfig{Tokens: stuckTokens(stuck)}).Preflight(ctx, theRequest(signing.Bundle))
+			return newSigner(t, newDeployment().client(t, everything), SignerConfig{Tokens: stuckTokens(stuck)}).Preflight(ctx, theRequest(signing.Bundle))
 		},
 		"trusted roots, for a certificate": func(ctx context.Context, stuck func()) error {
-			client := d.client(t, everything, func(c *Config) { c.TrustedRoots = stuckRoots(stuck) })
+			client := newDeployment().client(t, everything, func(c *Config) { c.TrustedRoots = stuckRoots(stuck) })
 			_, err := newSigner(t, client, SignerConfig{Tokens: &tokens{}}).SignArtifact(ctx, []byte("content"))
 			return err
 		},
@@ -106,7 +105,6 @@ func TestKeylessSigningEndsWithItsContext(t *testing.T) {
 // TestTheBudgetEndsWhatHangs without a deadline of the caller's, and what comes too
 // late is not written to the bundle.
 func TestTheBudgetEndsWhatHangs(t *testing.T) {
-	d := newDeployment()
 	b, key := unrecorded(t)
 	before := proto.CloneOf(b)
 	stuckConfig := func(stuck func()) func(*Config) {
@@ -114,10 +112,10 @@ func TestTheBudgetEndsWhatHangs(t *testing.T) {
 	}
 	for name, operation := range map[string]func(stuck func()) error{
 		"record": func(stuck func()) error {
-			return d.client(t, ServiceURLs{Rekor: v1URL}, stuckConfig(stuck)).Record(context.Background(), b, key)
+			return newDeployment().client(t, ServiceURLs{Rekor: v1URL}, stuckConfig(stuck)).Record(context.Background(), b, key)
 		},
 		"certificate": func(stuck func()) error {
-			_, err := newSigner(t, d.client(t, everything, stuckConfig(stuck)), SignerConfig{Tokens: &tokens{}}).Certificate(context.Background())
+			_, err := newSigner(t, newDeployment().client(t, everything, stuckConfig(stuck)), SignerConfig{Tokens: &tokens{}}).Certificate(context.Background())
 			return err
 		},
 		"look-up": func(stuck func()) error {
