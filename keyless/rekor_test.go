@@ -58,7 +58,7 @@ func TestFind(t *testing.T) {
 		"half a page":                   {only("tile/entries", func(b []byte) []byte { return b[:len(b)/2] }), "the log has this entry already"},
 		"an empty page":                 {only("tile/entries", func([]byte) []byte { return []byte{} }), "is not in its page"},
 		"an entry that is no JSON":      {only("tile/entries", zeroEntries), "the log has this entry already"},
-		"an entry of another kind":      {only("tile/entries", func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("hashedrekord"), []byte("hashedRekord")) }), "check of what was recorded"},
+		"an entry of another kind":      {only("tile/entries", func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("hashedrekord"), []byte("hashedRekord")) }), "not a recognizable type"},
 		"another entry":                 {only("tile/entries", swapEntries), "check of what was recorded"},
 		"a checkpoint of another's key": {func(d *deployment) { other := newLogKey("tiles.test"); other.id = d.v2.id; d.v2.logKey = other }, "check of what was recorded"},
 	} {

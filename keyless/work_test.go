@@ -24,8 +24,8 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/tlog"
 
 	"github.com/cosignkit/cosignkit/internal/bundles"
-	"github.com/cosignkit/cosignkit/internal/strictjson"
 	"github.com/cosignkit/cosignkit/internal/leash"
+	"github.com/cosignkit/cosignkit/internal/strictjson"
 	"github.com/cosignkit/cosignkit/internal/worktest"
 	"github.com/cosignkit/cosignkit/signing"
 )
