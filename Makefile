@@ -53,7 +53,7 @@ test: ## the library and the examples, under the race detector (16 min, 8 min)
 
 # One profile a module: what the tests of a program run of the library counts too.
 .PHONY: cover
-cover: TESTFLAGS += -covermode=atomic -coverpkg=github.com/cosignkit/cosignkit/... -coverprofile=$(CURDIR)/coverage-$${module/#./root}.out
+cover: TESTFLAGS += -covermode=atomic -coverpkg=github.com/cosignkit/cosignkit/... -coverprofile=$(CURDIR)/coverage-$${module/./root}.out
 cover: test ## the same with the coverage of each package; coverage.html (16 min, 8 min)
 	$(GO) tool cover -html=coverage-root.out -o coverage.html
 	@awk -f .ci/coverage.awk coverage-*.out
