@@ -210,6 +210,10 @@ const (
 	// which may list many files, and each target.
 	TUFMetadata = 5_000_000
 
+	// TUFSignatures bounds the signatures of one file of metadata. go-tuf compares
+	// each with all others. Sigstore's root has up to ten.
+	TUFSignatures = 128
+
 	// TUFRoots bounds the new roots of one refresh. Sigstore has published a dozen
 	// in five years.
 	TUFRoots = 256

@@ -194,7 +194,7 @@ func TestTUFUnusableCache(t *testing.T) {
 	}
 }
 
-// These two set the environment, and cannot run beside others.
+// These two set the environment, and cannot run with others.
 
 func TestTUFWithoutHome(t *testing.T) {
 	m, server := newServer(t)

@@ -140,7 +140,7 @@ func TestTUFHiddenRootWithoutCache(t *testing.T) {
 				m.setAnswer(func(_ http.ResponseWriter, r *http.Request) bool {
 					return !strings.HasSuffix(r.URL.Path, ".root.json") && hang(nil, r)
 				})
-				done := make(chan error)
+				done := make(chan error, 1)
 				go func() {
 					_, err := running.TrustedRoot(ctx)
 					done <- err

@@ -34,16 +34,16 @@ func (c *contents) usable() bool { return c != nil && time.Now().Before(c.expire
 func (c *contents) fresh() bool  { return c.usable() && isWithin(c.since, c.lasts) }
 
 // isWithin goes by the wall clock, unlike time.Since: the other one stands still
-// while the machine sleeps. Where the wall clock was set back, nothing is fresh.
+// while the machine sleeps. Nothing is fresh after the wall clock was set back.
 func isWithin(since time.Time, lasts time.Duration) bool {
 	age := time.Now().Round(0).Sub(since)
 	return age >= 0 && age < lasts
 }
 
 // contents lets one goroutine at a time look for a newer state, each no longer
-// than its own context lasts. The others use the last one meanwhile; if there
-// is none, they wait, and share a failure: otherwise each would wait for the
-// mirror again, one after the other.
+// than its own context lasts. The others use the last state meanwhile. Without one
+// they wait, and share a failure: otherwise each would wait for the mirror again,
+// one after the other.
 func (t *TUF) contents(ctx context.Context) (*contents, error) {
 	const op = "fetch trusted root"
 	last, failed := t.current.Load(), t.failure.Load()

@@ -335,7 +335,7 @@ func TestTUFHostileMirror(t *testing.T) {
 				m.publish(t, "two")
 				m.setAnswer(func(w http.ResponseWriter, r *http.Request) bool {
 					base := r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]
-					// trusted_root.json is none of root.json.
+					// The suffix root.json does not mean trusted_root.json.
 					if !strings.HasSuffix(base, "."+file) && base != file {
 						return false
 					}

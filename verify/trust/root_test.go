@@ -467,7 +467,7 @@ func FuzzParseTrustedRoot(f *testing.F) {
 	})
 }
 
-// TestOffline changes globals, and cannot run beside others. With a root from a
+// TestOffline changes globals, and cannot run with others. With a root from a
 // file nothing asks the network, and no TUF client leaves a cache.
 func TestOffline(t *testing.T) {
 	home := t.TempDir()

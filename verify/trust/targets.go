@@ -13,7 +13,6 @@ import (
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
 	"github.com/cosignkit/cosignkit/internal/limits"
-	"github.com/cosignkit/cosignkit/internal/strictjson"
 )
 
 // The targets of a Sigstore TUF repository.
@@ -32,7 +31,7 @@ func (w *workflow) targets(role, parent string) error {
 		return fmt.Errorf("snapshot.json says nothing about %q", role)
 	}
 	update := func(b []byte) error {
-		if err := strictjson.Check(b); err != nil {
+		if err := checkForm(b); err != nil {
 			return err
 		}
 		_, err := w.set.UpdateDelegatedTargets(b, role, parent)

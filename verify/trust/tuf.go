@@ -39,8 +39,8 @@ type TUFConfig struct {
 
 	// CacheDir keeps what was fetched, for several repositories and in the
 	// layout of sigstore-go. Empty means .sigstore/root in the user's home
-	// directory. One that cannot be written or locked is done without, and so
-	// is one of a user without a home directory.
+	// directory. The client does without a cache that it cannot write or lock,
+	// and without a home directory.
 	CacheDir string
 
 	// Transport fetches. Nil means [http.DefaultTransport].
@@ -123,7 +123,7 @@ func NewTUF(config TUFConfig) (*TUF, error) {
 		config.Mirror = tuf.DefaultMirror
 	}
 	if config.InitialRoot == nil && config.Mirror != tuf.DefaultMirror {
-		// Whose repository it is cannot be guessed.
+		// Nobody can guess whose repository it is.
 		return nil, fault.New(verify.ErrMisconfigured, op, "", "", errors.New("a mirror needs the initial root of its repository"))
 	}
 	if config.InitialRoot == nil {

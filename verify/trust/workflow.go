@@ -4,6 +4,7 @@
 package trust
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -57,7 +58,7 @@ func (w *workflow) nextRoot(from reader) bool {
 
 func (w *workflow) updateRoot(name string, b []byte) error {
 	err := guard(func() error {
-		if err := strictjson.Check(b); err != nil {
+		if err := checkForm(b); err != nil {
 			return err
 		}
 		_, err := w.set.UpdateRoot(b)
@@ -141,10 +142,27 @@ func isUnsigned[T metadata.Roles](w *workflow, empty *metadata.Metadata[T], c re
 }
 
 func parse[T metadata.Roles](empty *metadata.Metadata[T], b []byte) (*metadata.Metadata[T], error) {
-	if err := strictjson.Check(b); err != nil {
+	if err := checkForm(b); err != nil {
 		return nil, err
 	}
 	return empty.FromBytes(b)
+}
+
+// checkForm is for metadata that go-tuf has not seen yet, and nobody verified.
+func checkForm(b []byte) error {
+	if err := strictjson.Check(b); err != nil {
+		return err
+	}
+	var m struct {
+		Signatures []json.RawMessage `json:"signatures"`
+	}
+	if err := json.Unmarshal(b, &m); err != nil {
+		return err
+	}
+	if len(m.Signatures) > limits.TUFSignatures {
+		return limits.Exceeded("number of signatures", limits.TUFSignatures)
+	}
+	return nil
 }
 
 // timestamp is section 5.4.
@@ -289,7 +307,7 @@ func guard(f func() error) (err error) {
 // checkRootMetadata refuses what can never verify anything.
 func checkRootMetadata(b []byte) error {
 	return guard(func() error {
-		if err := strictjson.Check(b); err != nil {
+		if err := checkForm(b); err != nil {
 			return err
 		}
 		_, err := trustedmetadata.New(b)
