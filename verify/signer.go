@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sigstore/sigstore-go/pkg/fulcio/certificate"
@@ -64,11 +65,24 @@ func signedBy(e *entity, material root.TrustedMaterial, key policyKey) (root.Tru
 		if err == nil {
 			return keyed, keys.CheckEncoding(key.public, content.Signature())
 		}
-		if reason == nil || !isMismatch(reason.Error()) && isMismatch(err.Error()) {
+		if reason == nil || closeness(err) > closeness(reason) {
 			reason = err
 		}
 	}
 	return nil, reason
+}
+
+// closeness is how far an algorithm came, by the words of sigstore-go: to what was
+// signed, which is not what it should be; to the signature; or not even there.
+func closeness(err error) int {
+	switch text := err.Error(); {
+	case strings.Contains(text, "artifact digest does not match"), strings.Contains(text, "could not verify artifact"):
+		return 2
+	case isMismatch(text):
+		return 1
+	default:
+		return 0
+	}
 }
 
 // checkChain checks that an authority issued leaf, and was valid at some time in its
