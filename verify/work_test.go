@@ -94,11 +94,11 @@ func TestHostileEvidenceIsRefused(t *testing.T) {
 		alter  func(*parts)
 		why    string
 	}{
-		"a timestamp of overlapping elements":    {stamped, junkStamp(overlapping(60)), "verified signed timestamps: 0 < 1"},
+		"a timestamp of overlapping elements":    {stamped, junkStamp(overlapping(14)), "verified signed timestamps: 0 < 1"},
 		"a timestamp of nested elements":         {stamped, junkStamp(bytes.Repeat([]byte{0x31, 0x80}, 20_000)), "verified signed timestamps: 0 < 1"},
-		"a timestamp of a million elements":      {stamped, junkStamp(tlv(0x30, bytes.Repeat([]byte{5, 0}, 20_000))), "number of elements of ASN.1"},
-		"an entry as proposed, of kind dsse":     {nil, withBody(proposedDSSE(t, 40, 400), "dsse", "0.0.1"), `not a recognizable form: field "proposedContent"`},
-		"an entry as proposed, of kind intoto":   {nil, withBody(proposedIntoto(t, 400), "intoto", "0.0.2"), `not a recognizable form: field "payload"`},
+		"a timestamp of many elements":           {stamped, junkStamp(tlv(0x30, bytes.Repeat([]byte{5, 0}, 20_000))), "number of elements of ASN.1"},
+		"an entry as proposed, of kind dsse":     {nil, withBody(proposedDSSE(t, 10, 40), "dsse", "0.0.1"), `not a recognizable form: field "proposedContent"`},
+		"an entry as proposed, of kind intoto":   {nil, withBody(proposedIntoto(t, 16), "intoto", "0.0.2"), `not a recognizable form: field "payload"`},
 		"an entry with many signatures":          {nil, withBody(marshalled(object{"apiVersion": "0.0.1", "kind": "dsse", "spec": object{"signatures": slices.Repeat([]any{object{"signature": "AAAA"}}, 1000)}}), "dsse", "0.0.1"), "number of signatures of a log entry"},
 		"an entry with something after its body": {nil, func(p *parts) { p.entries[0].body = append(p.entries[0].body, '1') }, "something after the end"},
 		"an entry with a field in another case": {nil, func(p *parts) {
@@ -135,7 +135,7 @@ func TestHostileEvidenceIsRefused(t *testing.T) {
 func TestEvidenceThatNobodyNeedsIsNotRead(t *testing.T) {
 	t.Parallel()
 	hostile := func(a *attempt) {
-		a.alter = append(a.alter, withBody(proposedDSSE(t, 1, 2), "dsse", "0.0.1"), func(p *parts) { p.timestamps = [][]byte{overlapping(60)} })
+		a.alter = append(a.alter, withBody(proposedDSSE(t, 1, 2), "dsse", "0.0.1"), func(p *parts) { p.timestamps = [][]byte{overlapping(14)} })
 	}
 	for _, form := range forms {
 		a := newAttempt(form)
@@ -159,7 +159,7 @@ func TestEvidenceThatNobodyNeedsIsNotRead(t *testing.T) {
 
 		a = newAttempt(form)
 		a.byKey()
-		a.alter = append(a.alter, func(p *parts) { p.timestamps = [][]byte{overlapping(60)} })
+		a.alter = append(a.alter, func(p *parts) { p.timestamps = [][]byte{overlapping(14)} })
 		a.accepted(t)
 	}
 }
@@ -225,8 +225,8 @@ func hostileEvidence(t testing.TB) map[string]func(*parts) {
 	huge := pemOf("CERTIFICATE", hugeRSA(t, 2<<10))
 	sum := object{"algorithm": "sha256", "value": fmt.Sprintf("%x", sha256.Sum256(nil))}
 	return map[string]func(*parts){
-		"overlapping timestamp": func(p *parts) { p.timestamps = [][]byte{overlapping(60)} },
-		"proposed entry":        withBody(proposedDSSE(t, 10, 100), "dsse", "0.0.1"),
+		"overlapping timestamp": func(p *parts) { p.timestamps = [][]byte{overlapping(14)} },
+		"proposed entry":        withBody(proposedDSSE(t, 4, 10), "dsse", "0.0.1"),
 		"nested entry":          func(p *parts) { p.entries[0].body = bytes.Repeat([]byte("["), 20_000) },
 		"entry with a huge key": withBody(marshalled(object{"apiVersion": "0.0.1", "kind": "hashedrekord", "spec": object{
 			"data": object{"hash": sum}, "signature": object{"content": make([]byte, 2<<10), "publicKey": object{"content": huge}},

@@ -9,6 +9,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	protorekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
@@ -138,12 +140,12 @@ func (o object) check(value any) error {
 	if !ok {
 		return errors.New("entry body is not a recognizable form: a value that is not an object")
 	}
-	for name, value := range fields {
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		form, ok := o[name]
 		if !ok {
 			return fmt.Errorf("entry body is not a recognizable form: field %.64q", name)
 		}
-		if err := form.check(value); err != nil {
+		if err := form.check(fields[name]); err != nil {
 			return err
 		}
 	}
