@@ -9,6 +9,7 @@ import (
 	"errors"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -66,17 +67,17 @@ func Ends(t *testing.T, operation func(ctx context.Context, stuck func()) error)
 func Within(t *testing.T, after time.Duration, want error, operation func(stuck func()) error) {
 	t.Helper()
 	release := make(chan struct{})
-	called := false
+	var called atomic.Bool
 	began := time.Now()
 	err := operation(func() {
-		called = true
+		called.Store(true)
 		<-release
 	})
 	late := time.Since(began) - after
 	count := leash.Stuck()
 	close(release)
 	synctest.Wait()
-	if !called {
+	if !called.Load() {
 		t.Fatalf("the dependency was not called: %v", err)
 	}
 	if late < 0 || late > 100*time.Millisecond {
