@@ -24,7 +24,7 @@ import (
 // that a parser that believes them reads what follows once more for each.
 func overlapping(n int) []byte {
 	long := func(tag byte, b []byte) []byte {
-		return append(binary.BigEndian.AppendUint16([]byte{tag, 0x82}, uint16(len(b))), b...) //nolint:gosec // short
+		return append(binary.BigEndian.AppendUint16([]byte{tag, 0x82}, uint16(len(b))), b...)
 	}
 	inner := append(bytes.Repeat([]byte{0x31, 0x7f, 0x31, 0x02}, n), make([]byte, 260)...)
 	return long(0x30, append([]byte{0x30, 0x03, 0x02, 0x01, 0x00}, long(0x30, inner)...))

@@ -95,7 +95,7 @@ func TestParsingIsLinear(t *testing.T) {
 			runtime.ReadMemStats(&before)
 			err := yaml.Unmarshal(b, &node)
 			runtime.ReadMemStats(&after)
-			if got := int(after.TotalAlloc-before.TotalAlloc) / len(b); got > most { //nolint:gosec // small
+			if got := int(after.TotalAlloc-before.TotalAlloc) / len(b); got > most {
 				t.Errorf("%s: %d bytes for each of %d, error is %v", name, got, len(b), err)
 			}
 		}
