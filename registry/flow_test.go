@@ -348,7 +348,7 @@ func TestPushOfAnotherDigestThanTheName(t *testing.T) {
 	for _, name := range []string{"app", "app:v1"} {
 		attached, err := c.Push(ctx, cd.Client, reg.ref(name+"@"+other.Digest.String()), desc, signerOf(t, newKey(t)), nil)
 		wantFamily(t, err, verify.ErrMisconfigured)
-		wantText(t, err, "it names another digest than the image, "+desc.Digest.String())
+		wantText(t, err, "the name has another digest: ")
 		if len(attached) > 0 {
 			t.Errorf("attached %+v", attached)
 		}

@@ -193,7 +193,7 @@ func mediaTypeOf(form signing.Form) string {
 
 var junkKinds = []junkKind{
 	{
-		name: "random bytes", ofBundle: "bundle: proto:", ofLegacy: "does not verify with the key",
+		name: "random bytes", ofBundle: "bundle: JSON:", ofLegacy: "does not verify with the key",
 		make: func(form signing.Form, _ digest.Digest, _ int) piece {
 			p := newPiece(mediaTypeOf(form), randomBytes(512), nil)
 			p.layer.Annotations = map[string]string{static.SignatureAnnotationKey: base64.StdEncoding.EncodeToString(randomBytes(72))}
