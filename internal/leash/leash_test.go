@@ -28,7 +28,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestCallReturnsWhatTheFunctionDoes(t *testing.T) {
 	bad := errors.New("bad")
 	value, err := leash.Call(t.Context(), func(context.Context) (int, error) { return 7, bad })
-	if value != 7 || err != bad { //nolint:errorlint // this very error
+	if value != 7 || err != bad {
 		t.Errorf("%d, %v", value, err)
 	}
 }
@@ -98,7 +98,7 @@ func TestACallThatHeedsItsContextSaysWhatItFound(t *testing.T) {
 			time.Sleep(10 * time.Millisecond) // it tidies up
 			return "half of it", ctx.Err()
 		})
-		if value != "half of it" || err != context.DeadlineExceeded || leash.Stuck() != 0 { //nolint:errorlint // this very error
+		if value != "half of it" || err != context.DeadlineExceeded || leash.Stuck() != 0 {
 			t.Errorf("%q, %v, %d stuck", value, err, leash.Stuck())
 		}
 	})
@@ -163,7 +163,7 @@ func TestBeyondTheLimitCallsAreRefusedAtOnceUntilOneReturns(t *testing.T) {
 func TestAPanicIsAnErrorOfTheKindGiven(t *testing.T) {
 	for name, f := range map[string]func(context.Context) (int, error){
 		"panic":           func(context.Context) (int, error) { panic("index out of range\x1b[2J" + strings.Repeat("x", 1<<20)) },
-		"nil panic":       func(context.Context) (int, error) { panic(nil) }, //nolint:govet // what a dependency may do
+		"nil panic":       func(context.Context) (int, error) { panic(nil) },
 		"ended goroutine": func(context.Context) (int, error) { runtime.Goexit(); return 7, nil },
 		"inner": func(ctx context.Context) (int, error) {
 			return leash.Call(ctx, func(context.Context) (int, error) { panic("inner") })
