@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -221,24 +222,28 @@ func TestTheTimeLimitEndsWhatHangs(t *testing.T) {
 	}
 }
 
-// TestNothingIsToldOrUploadedAfterTheEnd: a signer that returns long after Sign has
-// changes nothing, and neither does the caller hear of it.
+// TestNothingIsToldOrUploadedAfterTheEnd: uploads that end long after Sign has
+// returned are followed by no other one, and the caller does not hear of them.
 func TestNothingIsToldOrUploadedAfterTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		release := make(chan struct{})
-		pushes := 0
-		c := newClient(t, registry.Config{Resolver: idle{push: func() { pushes++ }}})
-		attached, err := c.Sign(ctx, "registry.test/app:v1", hangingSigner{sign: func() { <-release }},
+		var begun atomic.Int32
+		c := newClient(t, registry.Config{Resolver: idle{push: func() {
+			begun.Add(1)
+			<-release
+		}}})
+		attached, err := c.Sign(ctx, "registry.test/app:v1", signerOf(t, newKey(t)),
 			registry.WithAttached(func(registry.Attached) { t.Error("told of a signature") }))
-		if !errors.Is(err, context.DeadlineExceeded) || len(attached) != 0 {
-			t.Errorf("%v, %v", attached, err)
+		before := begun.Load()
+		if !errors.Is(err, context.DeadlineExceeded) || len(attached) != 0 || before == 0 {
+			t.Errorf("%d uploads, %v, %v", before, attached, err)
 		}
 		close(release)
 		synctest.Wait()
-		if pushes != 0 {
-			t.Errorf("%d uploads after the end", pushes)
+		if after := begun.Load(); after != before {
+			t.Errorf("%d uploads were begun after the end", after-before)
 		}
 	})
 }

@@ -180,7 +180,7 @@ var uploads atomic.Uint64
 // that the registry has already is not sent again.
 func (s source) push(ctx context.Context, ref string, desc ocispec.Descriptor, b []byte) error {
 	if ctx.Err() != nil {
-		return fault.Ended(ctx) // a signer may have returned long after its caller left
+		return fault.Ended(ctx) // what came before may have returned long after the caller left
 	}
 	pusher, err := s.resolver.Pusher(ctx, ref)
 	if err != nil {
