@@ -15,8 +15,8 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 	containerd "github.com/containerd/containerd/v2/client"
 
+	"github.com/cosignkit/cosignkit"
 	"github.com/cosignkit/cosignkit/compose"
-	"github.com/cosignkit/cosignkit/registry/adapter"
 )
 
 // loadExample loads a project with compose-go, as tools do.
@@ -40,8 +40,8 @@ func loadExample(content string) (project *types.Project, remove func()) {
 	return project, func() { _ = os.RemoveAll(dir) }
 }
 
-func newAdapter() *adapter.Adapter {
-	a, err := adapter.New(adapter.Config{})
+func newAdapter() *cosignkit.Adapter {
+	a, err := cosignkit.New(cosignkit.Config{})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -16,26 +16,26 @@ import (
 	"github.com/compose-spec/compose-go/v2/consts"
 	"github.com/compose-spec/compose-go/v2/types"
 
-	"github.com/cosignkit/cosignkit/registry/adapter"
+	"github.com/cosignkit/cosignkit"
 )
 
 const (
-	prefix          = adapter.FieldPrefix
+	prefix          = cosignkit.FieldPrefix
 	fieldSign       = prefix + "sign"
 	fieldVerify     = prefix + "verify"
 	fieldPrivateKey = prefix + "cosign-private-key"
 	fieldPublicKey  = prefix + "cosign-public-key"
 )
 
-func signs(f adapter.Fields) bool    { return f.Sign.Provider == adapter.Cosign }
-func verifies(f adapter.Fields) bool { return f.Verify.Provider == adapter.Cosign }
+func signs(f cosignkit.Fields) bool    { return f.Sign.Provider == cosignkit.Cosign }
+func verifies(f cosignkit.Fields) bool { return f.Verify.Provider == cosignkit.Cosign }
 
 // readFields reads the fields of all services that are enabled, and finds fields
 // where they would do nothing.
-func readFields(project *types.Project, config Config, found *problems) map[string]adapter.Fields {
-	fields := map[string]adapter.Fields{}
+func readFields(project *types.Project, config Config, found *problems) map[string]cosignkit.Fields {
+	fields := map[string]cosignkit.Fields{}
 	for _, name := range project.ServiceNames() {
-		f, err := adapter.ParseFields(name, project.Services[name].Extensions, project.WorkingDir)
+		f, err := cosignkit.ParseFields(name, project.Services[name].Extensions, project.WorkingDir)
 		found.addFields(name, err)
 		if !config.Notation {
 			found.addNotation(name, f)
@@ -48,7 +48,7 @@ func readFields(project *types.Project, config Config, found *problems) map[stri
 
 // addFields adds what the adapter finds in a service.
 func (p *problems) addFields(service string, err error) {
-	var list adapter.FieldErrors
+	var list cosignkit.FieldErrors
 	if !errors.As(err, &list) {
 		if err != nil {
 			p.add(Problem{Service: service, Err: err})
@@ -61,7 +61,7 @@ func (p *problems) addFields(service string, err error) {
 }
 
 // missing are the files that are not there of those that the plan needs.
-func missing(f adapter.Fields, push, dependency bool) error {
+func missing(f cosignkit.Fields, push, dependency bool) error {
 	if list := f.CheckFiles("", push && !dependency, !push); len(list) > 0 {
 		return list
 	}
@@ -69,9 +69,9 @@ func missing(f adapter.Fields, push, dependency bool) error {
 }
 
 // addNotation refuses a provider that is somebody else's.
-func (p *problems) addNotation(service string, f adapter.Fields) {
+func (p *problems) addNotation(service string, f cosignkit.Fields) {
 	for field, provider := range map[string]string{fieldSign: f.Sign.Provider, fieldVerify: f.Verify.Provider} {
-		if provider == adapter.Notation {
+		if provider == cosignkit.Notation {
 			p.add(Problem{Service: service, Field: field, Err: expected(provider+", which is not supported", "cosign or none")})
 		}
 	}
@@ -137,7 +137,7 @@ func strayed(v reflect.Value, path []string, found *problems) {
 // the prefix they are a template for services.
 func nested(value any, path []string, found *problems) {
 	mapping, _ := value.(map[string]any)
-	for _, name := range adapter.FieldNames() {
+	for _, name := range cosignkit.FieldNames() {
 		name = strings.TrimPrefix(name, prefix)
 		if _, ok := mapping[name]; ok {
 			found.add(misplaced(append(slices.Clone(path), name)))

@@ -23,13 +23,14 @@ import (
 	gcrregistry "github.com/google/go-containerregistry/pkg/registry"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/cosignkit/cosignkit"
 	"github.com/cosignkit/cosignkit/compose"
 	"github.com/cosignkit/cosignkit/internal/embedded"
 	"github.com/cosignkit/cosignkit/internal/testimage"
 	"github.com/cosignkit/cosignkit/internal/traffic"
 	"github.com/cosignkit/cosignkit/registry"
-	"github.com/cosignkit/cosignkit/registry/adapter"
 	"github.com/cosignkit/cosignkit/signing"
+	"github.com/cosignkit/cosignkit/signing/keyfile"
 	"github.com/cosignkit/cosignkit/verify"
 )
 
@@ -52,10 +53,10 @@ type scene struct {
 }
 
 // testKeys are made once: encrypting one takes scrypt its quarter of a second.
-var testKeys = sync.OnceValues(func() (map[string]*signing.KeyPair, error) {
-	pairs := map[string]*signing.KeyPair{}
+var testKeys = sync.OnceValues(func() (map[string]*keyfile.Pair, error) {
+	pairs := map[string]*keyfile.Pair{}
 	for _, name := range []string{"good", "other"} {
-		pair, err := signing.GenerateKeyPair(signing.DefaultAlgorithm, []byte("secret"))
+		pair, err := keyfile.Generate(keyfile.DefaultAlgorithm, []byte("secret"))
 		if err != nil {
 			return nil, err
 		}
@@ -140,9 +141,9 @@ func loadProject(ctx context.Context, dir string, files []string, opts ...cli.Pr
 }
 
 // adapter is that of a process of its own.
-func (s *scene) adapter() *adapter.Adapter {
+func (s *scene) adapter() *cosignkit.Adapter {
 	s.t.Helper()
-	a, err := adapter.New(adapter.Config{Environ: []string{"COSIGN_PASSWORD=secret", "COSIGN_TLOG_UPLOAD=false"}})
+	a, err := cosignkit.New(cosignkit.Config{KeyFile: keyfile.Open, Environ: []string{"COSIGN_PASSWORD=secret", "COSIGN_TLOG_UPLOAD=false"}})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -205,7 +206,7 @@ func (s *scene) push(name, content, pair string) digest.Digest {
 
 func (s *scene) signer(pair string) signing.Signer {
 	s.t.Helper()
-	key, err := signing.LoadPrivateKey(s.ctx, filepath.Join(s.dir, pair+".key"), func(context.Context, string) ([]byte, error) {
+	key, err := keyfile.Open(s.ctx, filepath.Join(s.dir, pair+".key"), func(context.Context, string) ([]byte, error) {
 		return []byte("secret"), nil
 	})
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"github.com/cosignkit/cosignkit"
 	"github.com/cosignkit/cosignkit/compose"
-	"github.com/cosignkit/cosignkit/registry/adapter"
 )
 
 // FuzzPlan reads projects as whoever gives them to a user may write them. Of what
@@ -34,7 +34,7 @@ func FuzzPlan(f *testing.F) {
 	}
 	f.Add(strings.ReplaceAll(three, "$R/", "registry.example/"))
 	f.Add(strings.ReplaceAll(rich, "$R/", "registry.example/"))
-	a, err := adapter.New(adapter.Config{})
+	a, err := cosignkit.New(cosignkit.Config{})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func FuzzPlan(f *testing.F) {
 	})
 }
 
-func checkFields(t *testing.T, extensions types.Extensions, f adapter.Fields) {
+func checkFields(t *testing.T, extensions types.Extensions, f cosignkit.Fields) {
 	t.Helper()
 	for field, provider := range map[string]string{"x-nerdctl-verify": f.Verify.Provider, "x-nerdctl-sign": f.Sign.Provider} {
 		value, set := extensions[field]

@@ -10,8 +10,8 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/distribution/reference"
 
+	"github.com/cosignkit/cosignkit"
 	"github.com/cosignkit/cosignkit/internal/fault"
-	"github.com/cosignkit/cosignkit/registry/adapter"
 )
 
 // use is an image that a service uses.
@@ -25,7 +25,7 @@ type use struct {
 	platform string
 	// registry reports whether Image is a reference that is in full.
 	registry   bool
-	fields     adapter.Fields
+	fields     cosignkit.Fields
 	dependency bool
 	// local reports whether the image is not to be pulled.
 	local bool

@@ -12,8 +12,8 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/cli"
 
+	"github.com/cosignkit/cosignkit"
 	"github.com/cosignkit/cosignkit/compose"
-	"github.com/cosignkit/cosignkit/registry/adapter"
 )
 
 // TestFieldsAreWhatComposeGoMakesOfThem, by each way in which a project can be put
@@ -217,9 +217,9 @@ services:
 	}
 }
 
-func by(s *scene, f adapter.Fields) string {
+func by(s *scene, f cosignkit.Fields) string {
 	v := f.Verify
-	if v.Provider != adapter.Cosign {
+	if v.Provider != cosignkit.Cosign {
 		return ""
 	}
 	return strings.TrimPrefix(v.CosignKey+v.CosignCertificateIdentity, s.dir+string(filepath.Separator))
@@ -250,7 +250,7 @@ func TestNamingAServiceEnablesIt(t *testing.T) {
 	s := newScene(t)
 	project := s.load("services:\n  a: {image: registry.example/a}\n  b:\n    image: registry.example/b:v1\n    profiles: [debug]" + good)
 	services := s.plan(project, compose.Config{}, "b").Services()
-	if len(services) != 1 || services[0].Name != "b" || services[0].Fields.Verify.Provider != adapter.Cosign {
+	if len(services) != 1 || services[0].Name != "b" || services[0].Fields.Verify.Provider != cosignkit.Cosign {
 		t.Errorf("got %v", services)
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/cosignkit/cosignkit/registry/adapter"
+	"github.com/cosignkit/cosignkit"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
 )
@@ -17,7 +17,7 @@ func (p *Plan) verifiers(ctx context.Context) (map[string]verify.Verifier, error
 	opened, err := openEach(p, func(s Service) (wanted, bool) {
 		o := s.Fields.Verify
 		return wanted{keyOf(o), o.CosignKey, fieldVerify, fieldPublicKey}, verifies(s.Fields)
-	}, func(f adapter.Fields) (*adapter.Verification, error) {
+	}, func(f cosignkit.Fields) (*cosignkit.Verification, error) {
 		return p.config.Adapter.Verification(ctx, f.Verify)
 	})
 	verifiers := map[string]verify.Verifier{}
@@ -33,7 +33,7 @@ func (p *Plan) signers(ctx context.Context) (map[string]signing.Signer, error) {
 	opened, err := openEach(p, func(s Service) (wanted, bool) {
 		o := s.Fields.Sign
 		return wanted{keyOf(o), o.CosignKey, fieldSign, fieldPrivateKey}, signs(s.Fields) && !s.Dependency
-	}, func(f adapter.Fields) (*adapter.Signing, error) {
+	}, func(f cosignkit.Fields) (*cosignkit.Signing, error) {
 		return p.config.Adapter.Signing(ctx, f.Sign)
 	})
 	signers := map[string]signing.Signer{}
@@ -49,7 +49,7 @@ type wanted struct{ options, key, provider, keyField string }
 
 // openEach opens what is asked for, once for all that want the same, and finds what is wrong for
 // every service.
-func openEach[T any](p *Plan, want func(Service) (w wanted, ok bool), open func(adapter.Fields) (T, error)) (map[string]T, error) {
+func openEach[T any](p *Plan, want func(Service) (w wanted, ok bool), open func(cosignkit.Fields) (T, error)) (map[string]T, error) {
 	opened, failed := map[string]T{}, map[string]error{}
 	found := &problems{files: newSources(p.project)}
 	for _, s := range p.services {

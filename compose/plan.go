@@ -12,9 +12,9 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 	containerd "github.com/containerd/containerd/v2/client"
 
+	"github.com/cosignkit/cosignkit"
 	"github.com/cosignkit/cosignkit/internal/fault"
 	"github.com/cosignkit/cosignkit/internal/limits"
-	"github.com/cosignkit/cosignkit/registry/adapter"
 	"github.com/cosignkit/cosignkit/verify"
 )
 
@@ -22,7 +22,7 @@ import (
 type Config struct {
 	// Adapter verifies and signs, and has the client that reaches registries.
 	// Required.
-	Adapter *adapter.Adapter
+	Adapter *cosignkit.Adapter
 
 	// Parallel is how many images are resolved, verified and moved at once. Zero
 	// means 8.
@@ -85,7 +85,7 @@ type Service struct {
 	// names none is project-service, as for Docker Compose.
 	Image string
 	// Fields are the service's x-nerdctl- fields.
-	Fields adapter.Fields
+	Fields cosignkit.Fields
 	// Dependency reports that nobody asked for the service but another one that
 	// depends on it. It is not pushed.
 	Dependency bool
@@ -192,7 +192,7 @@ func (p *Plan) selected(names []string, found *problems) map[string]bool {
 }
 
 // add adds a service with its images to the plan.
-func (p *Plan) add(name string, fields adapter.Fields, dependency bool, found *problems) {
+func (p *Plan) add(name string, fields cosignkit.Fields, dependency bool, found *problems) {
 	config := p.project.Services[name]
 	config.Name = name // which a project that was not loaded need not have
 	uses := usesOf(p.project.Name, config)
@@ -220,7 +220,7 @@ func (p *Plan) add(name string, fields adapter.Fields, dependency bool, found *p
 }
 
 // addUnverified adds what is not verified of a service that must be.
-func (p *problems) addUnverified(s types.ServiceConfig, fields adapter.Fields) {
+func (p *problems) addUnverified(s types.ServiceConfig, fields cosignkit.Fields) {
 	const why = ", since every service must be verified"
 	switch {
 	case s.Provider != nil:

@@ -14,8 +14,9 @@ import (
 	containerd "github.com/containerd/containerd/v2/client"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/cosignkit/cosignkit"
 	"github.com/cosignkit/cosignkit/compose"
-	"github.com/cosignkit/cosignkit/registry/adapter"
+	"github.com/cosignkit/cosignkit/signing/keyfile"
 )
 
 const signed = `
@@ -163,7 +164,8 @@ func TestAKeyIsOpenedOnce(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
 	var asked atomic.Int64
-	a, err := adapter.New(adapter.Config{
+	a, err := cosignkit.New(cosignkit.Config{
+		KeyFile: keyfile.Open,
 		Environ: []string{"COSIGN_TLOG_UPLOAD=false"},
 		Passphrase: func(context.Context, string) ([]byte, error) {
 			asked.Add(1)

@@ -12,8 +12,9 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/cosignkit/cosignkit"
 	"github.com/cosignkit/cosignkit/compose"
-	"github.com/cosignkit/cosignkit/registry/adapter"
+	"github.com/cosignkit/cosignkit/signing/keyfile"
 )
 
 // large is a project of that many services over ten images and three policies.
@@ -51,7 +52,8 @@ func TestAHundredServices(t *testing.T) {
 	s := newLargeScene(t)
 	project := s.load(large(100))
 	var asked, passed atomic.Int64
-	a, err := adapter.New(adapter.Config{
+	a, err := cosignkit.New(cosignkit.Config{
+		KeyFile: keyfile.Open,
 		Environ: []string{"COSIGN_TLOG_UPLOAD=false"},
 		Passphrase: func(context.Context, string) ([]byte, error) {
 			asked.Add(1)

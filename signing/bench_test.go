@@ -9,20 +9,6 @@ import (
 	"github.com/cosignkit/cosignkit/signing"
 )
 
-func BenchmarkOpenKey(b *testing.B) {
-	for _, kind := range []string{"ecdsa-p256", "rsa-4096"} {
-		b.Run(kind, func(b *testing.B) {
-			pem := readFile(b, goldenKey(kind))
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := signing.ParsePrivateKey(b.Context(), pem, signing.Passphrase([]byte(goldenPassphrase))); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}
-
 func BenchmarkSignBundle(b *testing.B) { benchmarkSign(b, signing.Bundle) }
 func BenchmarkSignLegacy(b *testing.B) { benchmarkSign(b, signing.Legacy) }
 

@@ -3,10 +3,9 @@
 
 // Package signing makes signatures over container images.
 //
-// [NewKeySigner] turns a private key into a [Signer], and [LoadPrivateKey] opens
-// the key: the encrypted PEM that cosign generate-key-pair writes, from a path
-// or from an environment variable. [GenerateKeyPair] makes such files. A Signer
-// only computes; package registry attaches what it returns to the image.
+// [NewKeySigner] turns a private key into a [Signer]. Package signing/keyfile opens
+// the key files of cosign and makes them. A Signer only computes; package registry
+// attaches what it returns to the image.
 //
 // A signature is over the digest of a manifest or index, in one of two forms.
 // [Bundle], the default, is an in-toto statement whose predicate type is

@@ -15,6 +15,7 @@ import (
 
 	"github.com/cosignkit/cosignkit/internal/leash/leashtest"
 	"github.com/cosignkit/cosignkit/signing"
+	"github.com/cosignkit/cosignkit/signing/keyfile"
 )
 
 // stuckKey is a key on a device that does not answer.
@@ -85,7 +86,7 @@ func TestSigningEndsWithItsContext(t *testing.T) {
 			return signerOf(signing.KeySignerConfig{Key: key, Log: stuckLog{func() {}, stuck}}).Preflight(ctx, request)
 		},
 		"passphrase": func(ctx context.Context, stuck func()) error {
-			_, err := signing.ParsePrivateKey(ctx, private, func(context.Context, string) ([]byte, error) {
+			_, err := keyfile.Parse(ctx, private, func(context.Context, string) ([]byte, error) {
 				stuck()
 				return nil, errors.New("late")
 			})

@@ -10,16 +10,12 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
-	"errors"
 	"fmt"
-	"io/fs"
 	"log"
 	"os"
-	"path/filepath"
 
 	"github.com/cosignkit/cosignkit/signing"
+	"github.com/cosignkit/cosignkit/signing/keyfile"
 	"github.com/cosignkit/cosignkit/verify"
 )
 
@@ -27,7 +23,7 @@ import (
 func Example() {
 	ctx := context.Background()
 	passphrase := signing.Passphrase([]byte("correct horse battery staple"))
-	key, err := signing.LoadPrivateKey(ctx, "../testdata/keys/ecdsa-p256.key", passphrase)
+	key, err := keyfile.Open(ctx, "../testdata/keys/ecdsa-p256.key", passphrase)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -50,58 +46,6 @@ func Example() {
 	// Output:
 	// bundle
 	// legacy
-}
-
-func ExampleLoadPrivateKey() {
-	ask := signing.Passphrase([]byte("wrong"))
-	_, err := signing.LoadPrivateKey(context.Background(), "../testdata/keys/ed25519.key", ask)
-	switch {
-	case errors.Is(err, signing.ErrWrongPassphrase):
-		fmt.Println("ask again:", err)
-	case errors.Is(err, fs.ErrNotExist):
-		fmt.Println("no such key:", err)
-	case err != nil:
-		fmt.Println(err)
-	}
-	// Output:
-	// ask again: open private key ../testdata/keys/ed25519.key: wrong passphrase, or the key is damaged
-}
-
-func ExampleParsePrivateKey() {
-	notAKey := []byte("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n")
-	_, err := signing.ParsePrivateKey(context.Background(), notAKey, nil)
-	fmt.Println(err)
-	fmt.Println(errors.Is(err, signing.ErrPublicKey), errors.Is(err, signing.ErrMisconfigured))
-	// Output:
-	// open private key: this is a public key, want a private key
-	// true true
-}
-
-// What cosign generate-key-pair k8s://namespace/name makes is a secret with the keys
-// cosign.key, cosign.pub and cosign.password. Who runs in the cluster mounts it, or
-// has it from a client of Kubernetes as map[string][]byte.
-func ExampleParsePrivateKey_kubernetesSecret() {
-	mounted := os.DirFS("../testdata/keys") // such as /run/secrets/cosign
-	secret := map[string][]byte{"cosign.password": []byte("correct horse battery staple")}
-	for name, file := range map[string]string{"cosign.key": "ecdsa-p256.key", "cosign.pub": "ecdsa-p256.pub"} {
-		b, err := fs.ReadFile(mounted, file)
-		if err != nil {
-			log.Fatal(err)
-		}
-		secret[name] = b
-	}
-
-	key, err := signing.ParsePrivateKey(context.Background(), secret["cosign.key"], signing.Passphrase(secret["cosign.password"]))
-	if err != nil {
-		log.Fatal(err)
-	}
-	public, err := verify.ParsePublicKey(secret["cosign.pub"])
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(key.Public().(*ecdsa.PublicKey).Equal(public))
-	// Output:
-	// true
 }
 
 func ExamplePassphrase() {
@@ -130,73 +74,6 @@ func ExamplePassphraseFromEnvironment() {
 	// Output:
 	// passphrase of cosign.key?
 	// typed by the user
-}
-
-func ExampleGenerateKeyPair() {
-	dir, err := os.MkdirTemp("", "keys")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-
-	pair, err := signing.GenerateKeyPair(signing.DefaultAlgorithm, []byte("correct horse battery staple"))
-	if err != nil {
-		log.Fatal(err)
-	}
-	if err := pair.WriteFiles(filepath.Join(dir, "cosign"), false); err != nil {
-		log.Fatal(err)
-	}
-	for _, name := range []string{"cosign.key", "cosign.pub"} {
-		b, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
-			log.Fatal(err)
-		}
-		firstLine, _, _ := bytes.Cut(b, []byte("\n"))
-		fmt.Printf("%s: %s\n", name, firstLine)
-	}
-	// Output:
-	// cosign.key: -----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----
-	// cosign.pub: -----BEGIN PUBLIC KEY-----
-}
-
-func ExampleImportKeyPair() {
-	key, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
-	if err != nil {
-		log.Fatal(err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		log.Fatal(err)
-	}
-	existing := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
-
-	pair, err := signing.ImportKeyPair(existing, []byte("correct horse battery staple"))
-	if err != nil {
-		log.Fatal(err)
-	}
-	firstLine, _, _ := bytes.Cut(pair.Private, []byte("\n"))
-	fmt.Printf("%s\n", firstLine)
-	// Output:
-	// -----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----
-}
-
-// An existing file is never replaced unless that is asked for.
-func ExampleKeyPair_WriteFiles() {
-	dir, err := os.MkdirTemp("", "keys")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-
-	pair := &signing.KeyPair{Private: []byte("…"), Public: []byte("…")}
-	prefix := filepath.Join(dir, "cosign")
-	fmt.Println(pair.WriteFiles(prefix, false))
-	fmt.Println(errors.Is(pair.WriteFiles(prefix, false), fs.ErrExist))
-	fmt.Println(pair.WriteFiles(prefix, true))
-	// Output:
-	// <nil>
-	// true
-	// <nil>
 }
 
 // Any crypto.Signer will do, such as one for a hardware token.
@@ -265,7 +142,7 @@ func ExampleParseForm() {
 // Sign a file, and verify it without a registry.
 func ExampleKeySigner_SignArtifact() {
 	ctx := context.Background()
-	key, err := signing.LoadPrivateKey(ctx, "../testdata/keys/ecdsa-p256.key", signing.Passphrase([]byte("correct horse battery staple")))
+	key, err := keyfile.Open(ctx, "../testdata/keys/ecdsa-p256.key", signing.Passphrase([]byte("correct horse battery staple")))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -289,7 +166,7 @@ func ExampleKeySigner_SignArtifact() {
 // Attest to a file. What would be the signature of an image is refused.
 func ExampleKeySigner_SignStatement() {
 	ctx := context.Background()
-	key, err := signing.LoadPrivateKey(ctx, "../testdata/keys/ecdsa-p256.key", signing.Passphrase([]byte("correct horse battery staple")))
+	key, err := keyfile.Open(ctx, "../testdata/keys/ecdsa-p256.key", signing.Passphrase([]byte("correct horse battery staple")))
 	if err != nil {
 		log.Fatal(err)
 	}

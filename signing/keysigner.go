@@ -25,7 +25,7 @@ import (
 
 // KeySignerConfig configures [NewKeySigner].
 type KeySignerConfig struct {
-	// Key is the private key, from [LoadPrivateKey], from packages signing/kms
+	// Key is the private key, from packages signing/keyfile, signing/kms
 	// and signing/pkcs11, or of any other origin. Required. It must be safe for
 	// concurrent use, as the standard library's keys are.
 	//

@@ -6,6 +6,10 @@ package signing_test
 import (
 	"context"
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
 	"os"
 	"path/filepath"
 	"sync"
@@ -15,6 +19,7 @@ import (
 
 	"github.com/cosignkit/cosignkit/internal/fault/faulttest"
 	"github.com/cosignkit/cosignkit/signing"
+	"github.com/cosignkit/cosignkit/signing/keyfile"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -41,7 +46,7 @@ func openGolden(t testing.TB, name string) crypto.Signer {
 		passphrase = ""
 	}
 	open, _ := opened.LoadOrStore(name, sync.OnceValues(func() (crypto.Signer, error) {
-		return signing.LoadPrivateKey(context.Background(), goldenKey(name), signing.Passphrase([]byte(passphrase)))
+		return keyfile.Open(context.Background(), goldenKey(name), signing.Passphrase([]byte(passphrase)))
 	}))
 	key, err := open.(func() (crypto.Signer, error))()
 	if err != nil {
@@ -82,3 +87,21 @@ func writeFile(t testing.TB, name string, b []byte) string {
 
 // wantFamily wants an error of a family, and of no other.
 var wantFamily = faulttest.Want
+
+func newECDSA(t testing.TB, curve elliptic.Curve) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(curve, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func newRSA(t testing.TB, bits int) *rsa.PrivateKey {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, bits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}

@@ -391,7 +391,7 @@ func TestSignaturesOfOneFormAreNoneOfTheOther(t *testing.T) {
 	s, p := marshal(t, statement()), marshal(t, payloadOf())
 	t.Run("a statement as a payload", func(t *testing.T) {
 		t.Parallel()
-		wantRejected(t, v, legacyCandidate(t, sign, s), "digest in claim")
+		wantRejected(t, v, legacyCandidate(t, sign, s), "the payload is for digest")
 	})
 	t.Run("a payload as a statement", func(t *testing.T) {
 		t.Parallel()

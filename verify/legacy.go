@@ -8,9 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/sigstore/cosign/v2/pkg/cosign"
-	"github.com/sigstore/cosign/v2/pkg/oci/static"
 	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore/pkg/signature/payload"
 
@@ -83,17 +80,8 @@ func legacyClaims(b []byte, image Image) (Claims, error) {
 	if err := json.Unmarshal(b, &p); err != nil {
 		return Claims{}, err
 	}
-	// The digest is compared by the very function that cosign verify uses.
-	signed, err := static.NewSignature(b, "")
-	if err != nil {
-		return Claims{}, err
-	}
-	hash, err := v1.NewHash(image.Target.Digest.String())
-	if err != nil {
-		return Claims{}, err
-	}
-	if err := cosign.SimpleClaimVerifier(signed, hash, nil); err != nil {
-		return Claims{}, err
+	if got := p.Critical.Image.DockerManifestDigest; got != image.Target.Digest.String() {
+		return Claims{}, fmt.Errorf("the payload is for digest %.128q, not for the image", got)
 	}
 	if p.Critical.Type != payload.CosignSignatureType {
 		return Claims{}, fmt.Errorf("payload of type %.128q, want %q", p.Critical.Type, payload.CosignSignatureType)

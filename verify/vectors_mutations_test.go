@@ -83,7 +83,7 @@ var (
 	anotherName   = because("signed by .*: expected SAN value")
 	noName        = because("no Subject Alternative Name found")
 	anotherDigest = because("provided artifact digest does not match any digest in statement").
-			in("legacy", because("invalid or missing digest in claim"))
+			in("legacy", because("the payload is for digest"))
 )
 
 func alterations() []alteration {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/cosignkit/cosignkit/internal/golden"
 	"github.com/cosignkit/cosignkit/signing"
+	"github.com/cosignkit/cosignkit/signing/keyfile"
 	"github.com/cosignkit/cosignkit/verify"
 	"github.com/cosignkit/cosignkit/verify/trust"
 )
@@ -132,7 +133,7 @@ func TestVectorKeysOpen(t *testing.T) {
 	for _, k := range set.Keys {
 		t.Run(k.Tool+" "+k.Kind, func(t *testing.T) {
 			t.Parallel()
-			private, err := signing.LoadPrivateKey(t.Context(), set.Path(k.File), signing.Passphrase([]byte(k.Passphrase)))
+			private, err := keyfile.Open(t.Context(), set.Path(k.File), signing.Passphrase([]byte(k.Passphrase)))
 			if err != nil {
 				t.Fatal(err)
 			}

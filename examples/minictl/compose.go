@@ -18,9 +18,10 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/pflag"
 
+	"github.com/cosignkit/cosignkit"
 	"github.com/cosignkit/cosignkit/compose"
 	"github.com/cosignkit/cosignkit/registry"
-	"github.com/cosignkit/cosignkit/registry/adapter"
+	"github.com/cosignkit/cosignkit/signing/keyfile"
 )
 
 // composeCommand is the command compose, which has commands of its own.
@@ -137,12 +138,12 @@ func (c *composeCommand) plan(a *app, project *types.Project, push bool, store *
 // adapter reaches registries as the flags say, and takes from the environment what
 // cosign takes from it. Unless the user has agreed, it asks before anything is
 // published.
-func (a *app) adapter(agreed bool) (*adapter.Adapter, error) {
+func (a *app) adapter(agreed bool) (*cosignkit.Adapter, error) {
 	consent := a.consent
 	if agreed {
 		consent = nil
 	}
-	return adapter.New(adapter.Config{
+	return cosignkit.New(cosignkit.Config{
 		Registry: registry.Config{
 			HostsDirs:           a.hostsDirs,
 			Credentials:         registry.DockerCredentials(),
@@ -153,6 +154,7 @@ func (a *app) adapter(agreed bool) (*adapter.Adapter, error) {
 		Log:              a.tell,
 		InsecureRegistry: a.insecureRegistry,
 		Environ:          os.Environ(),
+		KeyFile:          keyfile.Open,
 		Passphrase:       a.passphrase(false),
 		Consent:          consent,
 	})

@@ -15,6 +15,7 @@ import (
 
 	"github.com/cosignkit/cosignkit/keyless"
 	"github.com/cosignkit/cosignkit/signing"
+	"github.com/cosignkit/cosignkit/signing/keyfile"
 	"github.com/cosignkit/cosignkit/verify"
 )
 
@@ -89,7 +90,7 @@ func (s *signFlags) keySigner(ctx context.Context, a *app) (signing.Signer, erro
 			return nil, err
 		}
 	}
-	key, err := signing.LoadPrivateKey(ctx, s.key, a.passphrase(false))
+	key, err := keyfile.Open(ctx, s.key, a.passphrase(false))
 	if err != nil {
 		return nil, err
 	}
@@ -201,7 +202,7 @@ func (g *generateKeyPair) run(ctx context.Context, a *app, _ string) error {
 	if err != nil {
 		return misconfigured("generate key pair", files.Private, err)
 	}
-	pair, err := signing.GenerateKeyPair(signing.DefaultAlgorithm, passphrase)
+	pair, err := keyfile.Generate(keyfile.DefaultAlgorithm, passphrase)
 	if err != nil {
 		return err
 	}

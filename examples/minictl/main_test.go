@@ -24,7 +24,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/cosignkit/cosignkit/internal/testimage"
-	"github.com/cosignkit/cosignkit/signing"
+	"github.com/cosignkit/cosignkit/signing/keyfile"
 )
 
 func TestMain(m *testing.M) {
@@ -65,10 +65,10 @@ func TestScript(t *testing.T) {
 }
 
 // testKeys are two key pairs that are made once, with the passphrase secret.
-var testKeys = sync.OnceValues(func() ([]*signing.KeyPair, error) {
-	var pairs []*signing.KeyPair
+var testKeys = sync.OnceValues(func() ([]*keyfile.Pair, error) {
+	var pairs []*keyfile.Pair
 	for range 2 {
-		pair, err := signing.GenerateKeyPair(signing.DefaultAlgorithm, []byte("secret"))
+		pair, err := keyfile.Generate(keyfile.DefaultAlgorithm, []byte("secret"))
 		if err != nil {
 			return nil, err
 		}

@@ -34,7 +34,7 @@ import (
 	"github.com/cosignkit/cosignkit/examples/nerdctl/types"
 	"github.com/cosignkit/cosignkit/internal/embedded"
 	"github.com/cosignkit/cosignkit/internal/traffic"
-	"github.com/cosignkit/cosignkit/signing"
+	"github.com/cosignkit/cosignkit/signing/keyfile"
 	"github.com/cosignkit/cosignkit/verify"
 )
 
@@ -93,7 +93,7 @@ type host struct {
 // Key pairs are made once: to encrypt a key takes a quarter of a second.
 var keyPair, otherPair = sync.OnceValues(generate), sync.OnceValues(generate)
 
-func generate() (*signing.KeyPair, error) { return signing.GenerateKeyPair("", []byte(password)) }
+func generate() (*keyfile.Pair, error) { return keyfile.Generate("", []byte(password)) }
 
 func newHost(t *testing.T) *host {
 	t.Helper()
@@ -107,7 +107,7 @@ func newHost(t *testing.T) *host {
 	}))
 	t.Cleanup(h.server.Close)
 	h.registry = strings.TrimPrefix(h.server.URL, "http://")
-	for name, pair := range map[string]func() (*signing.KeyPair, error){"cosign": keyPair, "other": otherPair} {
+	for name, pair := range map[string]func() (*keyfile.Pair, error){"cosign": keyPair, "other": otherPair} {
 		made, err := pair()
 		if err == nil {
 			err = made.WriteFiles(filepath.Join(h.dir, name), false)

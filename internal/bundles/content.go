@@ -5,7 +5,6 @@ package bundles
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,9 +13,6 @@ import (
 	intoto "github.com/in-toto/attestation/go/v1"
 	"github.com/opencontainers/go-digest"
 	"github.com/sigstore/cosign/v2/pkg/types"
-	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
-	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
-	"github.com/sigstore/sigstore-go/pkg/sign"
 	"github.com/sigstore/sigstore/pkg/signature/payload"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/structpb"
@@ -37,7 +33,7 @@ type Subject struct {
 // subject; see https://github.com/sigstore/cosign/blob/main/specs/BUNDLE_SPEC.md.
 // The subject's name is our addition, for policies that require the signed
 // repository.
-func Statement(s Subject) (sign.Content, error) {
+func Statement(s Subject) ([]byte, error) {
 	subject := &intoto.ResourceDescriptor{
 		Name:   s.Repository,
 		Digest: map[string]string{s.Digest.Algorithm().String(): s.Digest.Encoded()},
@@ -67,7 +63,7 @@ func Statement(s Subject) (sign.Content, error) {
 	if compact.Len() > limits.Statement {
 		return nil, limits.Exceeded("statement in bytes", limits.Statement)
 	}
-	return &sign.DSSEData{Data: compact.Bytes(), PayloadType: types.IntotoPayloadType}, nil
+	return compact.Bytes(), nil
 }
 
 // CheckStatement returns an error for what is not an in-toto statement v1 in
@@ -129,7 +125,7 @@ func checkSubjects(subjects []*intoto.ResourceDescriptor) error {
 
 // Payload returns the content of a legacy signature: a simple signing payload,
 // see https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md.
-func Payload(s Subject) (*LegacyPayload, error) {
+func Payload(s Subject) ([]byte, error) {
 	data, err := json.Marshal(payload.SimpleContainerImage{
 		Critical: payload.Critical{
 			Identity: payload.Identity{DockerReference: s.Repository},
@@ -144,33 +140,7 @@ func Payload(s Subject) (*LegacyPayload, error) {
 	if len(data) > limits.Payload {
 		return nil, limits.Exceeded("payload in bytes", limits.Payload)
 	}
-	return &LegacyPayload{sign.PlainData{Data: data}}, nil
-}
-
-// LegacyPayload is the content of a legacy signature.
-type LegacyPayload struct{ sign.PlainData }
-
-// Bundle implements sign.Content. It gives the bundle the version that
-// [FromLegacy] gives it, by which [IsLegacy] knows it.
-func (p *LegacyPayload) Bundle(b *protobundle.Bundle, signature, digest []byte, algorithm protocommon.HashAlgorithm) {
-	p.PlainData.Bundle(b, signature, digest, algorithm)
-	b.MediaType = mediaType01
-}
-
-// IsLegacy reports whether b stands for a legacy signature.
-func IsLegacy(b *protobundle.Bundle) bool { return b.GetMediaType() == mediaType01 }
-
-// Artifact is the content of a signature over data of any kind.
-type Artifact struct{ sign.PlainData }
-
-// Bundle implements sign.Content. The digest identifies the artifact, also where
-// the key signs the artifact itself, as Ed25519 does.
-func (a *Artifact) Bundle(b *protobundle.Bundle, signature, digest []byte, algorithm protocommon.HashAlgorithm) {
-	if algorithm == protocommon.HashAlgorithm_HASH_ALGORITHM_UNSPECIFIED {
-		sum := sha256.Sum256(a.Data)
-		digest, algorithm = sum[:], protocommon.HashAlgorithm_SHA2_256
-	}
-	a.PlainData.Bundle(b, signature, digest, algorithm)
+	return data, nil
 }
 
 func toAny(annotations map[string]string) map[string]any {

@@ -14,8 +14,6 @@ import (
 	"fmt"
 	"strings"
 
-	cbundle "github.com/sigstore/cosign/v2/pkg/cosign/bundle"
-	"github.com/sigstore/cosign/v2/pkg/oci/static"
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
 	protorekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
@@ -40,10 +38,20 @@ type Parts struct {
 	MaxChain                  int
 }
 
+// The annotations of a layer that make it a legacy signature, by the names that
+// cosign/v2/pkg/oci/static gives them.
+const (
+	SignatureAnnotationKey        = "dev.cosignproject.cosign/signature"
+	CertificateAnnotationKey      = "dev.sigstore.cosign/certificate"
+	ChainAnnotationKey            = "dev.sigstore.cosign/chain"
+	BundleAnnotationKey           = "dev.sigstore.cosign/bundle"
+	RFC3161TimestampAnnotationKey = "dev.sigstore.cosign/rfc3161timestamp"
+)
+
 // legacyAnnotations are those in which a legacy signature has its parts.
 var legacyAnnotations = []string{
-	static.SignatureAnnotationKey, static.CertificateAnnotationKey, static.ChainAnnotationKey,
-	static.BundleAnnotationKey, static.RFC3161TimestampAnnotationKey,
+	SignatureAnnotationKey, CertificateAnnotationKey, ChainAnnotationKey,
+	BundleAnnotationKey, RFC3161TimestampAnnotationKey,
 }
 
 // LegacyParts returns those of the annotations of a legacy signature that are read.
@@ -70,7 +78,7 @@ func FromLegacy(payload []byte, annotations map[string]string, parts Parts) (*pr
 			return nil, limits.Exceeded("annotation "+key+" in bytes", limit)
 		}
 	}
-	sig, err := base64.StdEncoding.DecodeString(strings.TrimSpace(annotations[static.SignatureAnnotationKey]))
+	sig, err := base64.StdEncoding.DecodeString(strings.TrimSpace(annotations[SignatureAnnotationKey]))
 	if err != nil {
 		return nil, fmt.Errorf("signature: %w", err)
 	}
@@ -88,7 +96,7 @@ func FromLegacy(payload []byte, annotations map[string]string, parts Parts) (*pr
 		material.Content = &protobundle.VerificationMaterial_X509CertificateChain{X509CertificateChain: chain}
 	}
 	algorithm, hash := protocommon.HashAlgorithm_SHA2_256, crypto.SHA256
-	if b := annotations[static.BundleAnnotationKey]; parts.LogEntry && b != "" {
+	if b := annotations[BundleAnnotationKey]; parts.LogEntry && b != "" {
 		entry, err := entryOf(b)
 		if err != nil {
 			return nil, fmt.Errorf("log entry: %w", err)
@@ -96,8 +104,8 @@ func FromLegacy(payload []byte, annotations map[string]string, parts Parts) (*pr
 		material.TlogEntries = []*protorekor.TransparencyLogEntry{entry}
 		algorithm, hash = hashOf(entry.GetCanonicalizedBody())
 	}
-	if b := annotations[static.RFC3161TimestampAnnotationKey]; parts.Timestamp && b != "" {
-		var timestamp cbundle.RFC3161Timestamp
+	if b := annotations[RFC3161TimestampAnnotationKey]; parts.Timestamp && b != "" {
+		var timestamp timestampBundle
 		if err := strictjson.Decode([]byte(b), &timestamp); err != nil {
 			return nil, fmt.Errorf("timestamp: %w", err)
 		}
@@ -123,20 +131,20 @@ func FromLegacy(payload []byte, annotations map[string]string, parts Parts) (*pr
 
 // HasCertificate reports whether a legacy signature comes with a certificate.
 func HasCertificate(annotations map[string]string) bool {
-	return strings.TrimSpace(annotations[static.CertificateAnnotationKey]) != ""
+	return strings.TrimSpace(annotations[CertificateAnnotationKey]) != ""
 }
 
 // chainOf is the certificate and what lies between it and a root. A root in the
 // annotation is of no use, since only the caller's are trusted.
 func chainOf(annotations map[string]string, limit int) (*protocommon.X509CertificateChain, error) {
-	leaf, err := certificatesOf(annotations[static.CertificateAnnotationKey], limit)
+	leaf, err := certificatesOf(annotations[CertificateAnnotationKey], limit)
 	if err != nil {
 		return nil, fmt.Errorf("certificate: %w", err)
 	}
 	if len(leaf) != 1 {
 		return nil, fmt.Errorf("%d certificates, want 1", len(leaf))
 	}
-	rest, err := certificatesOf(annotations[static.ChainAnnotationKey], limit)
+	rest, err := certificatesOf(annotations[ChainAnnotationKey], limit)
 	if err != nil {
 		return nil, fmt.Errorf("certificate chain: %w", err)
 	}
@@ -172,6 +180,11 @@ type logBundle struct {
 		LogIndex       int64  `json:"logIndex"`
 		LogID          string `json:"logID"`
 	}
+}
+
+// timestampBundle is cosign's RFC3161Timestamp.
+type timestampBundle struct {
+	SignedRFC3161Timestamp []byte
 }
 
 // head is what the entries of all logs have in common.
@@ -235,12 +248,12 @@ func hashOf(body []byte) (protocommon.HashAlgorithm, crypto.Hash) {
 // leaf, as cosign records them.
 func ToLegacy(b *protobundle.Bundle, chain [][]byte) (map[string]string, error) {
 	annotations := map[string]string{
-		static.SignatureAnnotationKey: base64.StdEncoding.EncodeToString(b.GetMessageSignature().GetSignature()),
+		SignatureAnnotationKey: base64.StdEncoding.EncodeToString(b.GetMessageSignature().GetSignature()),
 	}
 	material := b.GetVerificationMaterial()
 	if certificate := material.GetCertificate(); certificate != nil {
-		annotations[static.CertificateAnnotationKey] = encodeCertificates([][]byte{certificate.GetRawBytes()})
-		annotations[static.ChainAnnotationKey] = encodeCertificates(chain)
+		annotations[CertificateAnnotationKey] = encodeCertificates([][]byte{certificate.GetRawBytes()})
+		annotations[ChainAnnotationKey] = encodeCertificates(chain)
 	}
 	switch entries := material.GetTlogEntries(); len(entries) {
 	case 0:
@@ -259,18 +272,18 @@ func ToLegacy(b *protobundle.Bundle, chain [][]byte) (map[string]string, error) 
 		if err != nil {
 			return nil, err
 		}
-		annotations[static.BundleAnnotationKey] = string(text)
+		annotations[BundleAnnotationKey] = string(text)
 	default:
 		return nil, fmt.Errorf("a legacy signature shows 1 log entry, not %d", len(entries))
 	}
 	switch timestamps := material.GetTimestampVerificationData().GetRfc3161Timestamps(); len(timestamps) {
 	case 0:
 	case 1:
-		text, err := json.Marshal(cbundle.RFC3161Timestamp{SignedRFC3161Timestamp: timestamps[0].GetSignedTimestamp()})
+		text, err := json.Marshal(timestampBundle{SignedRFC3161Timestamp: timestamps[0].GetSignedTimestamp()})
 		if err != nil {
 			return nil, err
 		}
-		annotations[static.RFC3161TimestampAnnotationKey] = string(text)
+		annotations[RFC3161TimestampAnnotationKey] = string(text)
 	default:
 		return nil, fmt.Errorf("a legacy signature shows 1 timestamp, not %d", len(timestamps))
 	}

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/sigstore/cosign/v2/pkg/oci/static"
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	"google.golang.org/protobuf/encoding/protojson"
 
@@ -68,7 +67,7 @@ func ShownLegacy(payload []byte, annotations map[string]string) (crypto.PublicKe
 	}
 	chain := pb.GetVerificationMaterial().GetX509CertificateChain().GetCertificates()
 	if len(chain) == 0 {
-		if annotations[static.ChainAnnotationKey] != "" {
+		if annotations[ChainAnnotationKey] != "" {
 			return nil, errors.New("a chain of certificates without the first")
 		}
 		return nil, nil

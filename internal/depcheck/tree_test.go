@@ -18,7 +18,8 @@ const (
 	root = "../.."
 )
 
-// libraryDirs hold what users import. Package compose is a module of its own.
+// libraryDirs hold what users import, next to the package at the top. Package compose
+// is a module of its own.
 var libraryDirs = []string{"signing", "verify", "keyless", "registry", composeDir}
 
 const composeDir = "compose"

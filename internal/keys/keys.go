@@ -34,7 +34,7 @@ var elsewhere = map[string]string{
 	"gcpkms":     inKMS,
 	"hashivault": inKMS,
 	"openbao":    inKMS,
-	"k8s":        "; pass the content of the secret to ParsePrivateKey or ParsePublicKey",
+	"k8s":        "; pass the content of the secret to keyfile.Parse or verify.ParsePublicKey",
 }
 
 const inKMS = "; package signing/kms opens keys of key management services"

@@ -85,7 +85,7 @@ func TestReadRefuses(t *testing.T) {
 		"unset variable":       {ref: "env://COSIGNKIT_TEST_UNSET", text: "is not set"},
 		"KMS scheme":           {ref: "awskms:///alias/key", text: `"awskms"`},
 		"KMS, and where to go": {ref: "hashivault://key", text: "signing/kms"},
-		"Kubernetes secret":    {ref: "k8s://namespace/name", text: "ParsePrivateKey"},
+		"Kubernetes secret":    {ref: "k8s://namespace/name", text: "keyfile.Parse"},
 		"PKCS #11 URI":         {ref: "pkcs11:token=t;object=k?pin-value=1234", text: "signing/pkcs11"},
 		"unknown scheme":       {ref: "foo://bar", text: `"foo"`},
 		"scheme in upper case": {ref: "ENV://NAME", text: `"ENV"`},

@@ -11,9 +11,9 @@ import (
 	composetypes "github.com/compose-spec/compose-go/v2/types"
 	containerd "github.com/containerd/containerd/v2/client"
 
+	"github.com/cosignkit/cosignkit"
 	"github.com/cosignkit/cosignkit/examples/nerdctl/image"
 	"github.com/cosignkit/cosignkit/examples/nerdctl/types"
-	"github.com/cosignkit/cosignkit/registry/adapter"
 )
 
 // Project and ServiceConfig are those of compose-go.
@@ -27,7 +27,7 @@ type Service struct {
 	Image      string
 	PullMode   string
 	Containers []Container
-	Cosign     adapter.Service
+	Cosign     cosignkit.Service
 }
 
 // Container is one of its containers.
@@ -49,7 +49,7 @@ func Parse(project *Project, svc ServiceConfig) (*Service, error) {
 		}
 	}
 	parsed.Containers = []Container{{RunArgs: append(args, svc.Image)}}
-	parsed.Cosign = adapter.Service{Name: svc.Name, Extensions: svc.Extensions, Dir: project.WorkingDir}
+	parsed.Cosign = cosignkit.Service{Name: svc.Name, Extensions: svc.Extensions, Dir: project.WorkingDir}
 	return parsed, nil
 }
 

@@ -10,12 +10,12 @@ import (
 	containerd "github.com/containerd/containerd/v2/client"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/cosignkit/cosignkit"
 	"github.com/cosignkit/cosignkit/compose"
 	"github.com/cosignkit/cosignkit/examples/nerdctl/image"
 	"github.com/cosignkit/cosignkit/examples/nerdctl/signutil"
 	"github.com/cosignkit/cosignkit/examples/nerdctl/types"
 	"github.com/cosignkit/cosignkit/registry"
-	"github.com/cosignkit/cosignkit/registry/adapter"
 	"github.com/cosignkit/cosignkit/verify"
 )
 
@@ -23,7 +23,7 @@ import (
 // those that they depend on. The flag --pull, if it is given, goes before each
 // pull_policy.
 func (c *Composer) plan(push bool, pull string, services []string) (*compose.Plan, *Project, error) {
-	a, err := adapter.New(signutil.Cosign(c.Options))
+	a, err := cosignkit.New(signutil.Cosign(c.Options))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -52,13 +52,13 @@ func (c *Composer) pull(project *Project) compose.Mover {
 			}
 			return pulled, c.pin(ctx, img.Ref, pulled)
 		}
-		options := types.ImagePullOptions{GOptions: c.Options, IPFSAddress: c.IPFSAddress, VerifyOptions: types.ImageVerifyOptions{Provider: adapter.None}}
+		options := types.ImagePullOptions{GOptions: c.Options, IPFSAddress: c.IPFSAddress, VerifyOptions: types.ImageVerifyOptions{Provider: cosignkit.None}}
 		for _, name := range img.Services {
 			ps, err := Parse(project, project.Services[name])
 			if err != nil {
 				return ocispec.Descriptor{}, err
 			}
-			if options.Mode == "" || ps.PullMode == adapter.PullAlways {
+			if options.Mode == "" || ps.PullMode == cosignkit.PullAlways {
 				options.Mode = ps.PullMode
 			}
 		}
@@ -113,7 +113,7 @@ func (c *Composer) PushProject(ctx context.Context, services ...string) error {
 
 // PullProject pulls them.
 func (c *Composer) PullProject(ctx context.Context, services ...string) error {
-	plan, project, err := c.plan(false, adapter.PullAlways, services)
+	plan, project, err := c.plan(false, cosignkit.PullAlways, services)
 	if err != nil {
 		return err
 	}

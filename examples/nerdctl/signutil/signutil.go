@@ -8,15 +8,16 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/cosignkit/cosignkit"
 	"github.com/cosignkit/cosignkit/examples/nerdctl/types"
-	"github.com/cosignkit/cosignkit/registry/adapter"
+	"github.com/cosignkit/cosignkit/signing/keyfile"
 )
 
 // Cosign signs and verifies in this process.
-func Cosign(g types.GlobalCommandOptions) adapter.Config {
-	config := adapter.ConfigFromEnvironment(g.HostsDir, g.InsecureRegistry)
+func Cosign(g types.GlobalCommandOptions) cosignkit.Config {
+	config := cosignkit.ConfigFromEnvironment(g.HostsDir, g.InsecureRegistry)
 	config.OtherProviders, config.Disabled = []string{"notation"}, !g.Experimental
-	config.Log = adapter.ContainerdLog
+	config.KeyFile, config.Log = keyfile.Open, cosignkit.ContainerdLog
 	return config
 }
 

@@ -7,7 +7,7 @@ package types
 import (
 	"io"
 
-	"github.com/cosignkit/cosignkit/registry/adapter"
+	"github.com/cosignkit/cosignkit"
 )
 
 // GlobalCommandOptions are flags of every command.
@@ -26,7 +26,7 @@ type ImagePushOptions struct {
 	AllPlatforms                   bool
 	Platforms                      []string
 	AllowNondistributableArtifacts bool
-	Signing                        *adapter.Signing // set by push
+	Signing                        *cosignkit.Signing // set by push
 }
 
 // ImageSignOptions are those of the providers.
@@ -45,7 +45,7 @@ type ImagePullOptions struct {
 }
 
 // ImageVerifyOptions are those of the providers.
-type ImageVerifyOptions = adapter.VerifyOptions
+type ImageVerifyOptions = cosignkit.VerifyOptions
 
 // ContainerCreateOptions are those of run and create.
 type ContainerCreateOptions struct {

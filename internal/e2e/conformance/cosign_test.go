@@ -12,6 +12,7 @@ import (
 
 	"github.com/cosignkit/cosignkit/internal/e2e/release"
 	"github.com/cosignkit/cosignkit/signing"
+	"github.com/cosignkit/cosignkit/signing/keyfile"
 )
 
 // releases of the cosign command, by what must come before its version in its
@@ -60,7 +61,7 @@ func golden(t *testing.T, name string) string {
 // either version of the log.
 func TestCosignVerifiesWhatKeysSign(t *testing.T) {
 	t.Parallel()
-	key, err := signing.LoadPrivateKey(t.Context(), golden(t, "ecdsa-p256.key"), signing.Passphrase([]byte(passphrase)))
+	key, err := keyfile.Open(t.Context(), golden(t, "ecdsa-p256.key"), signing.Passphrase([]byte(passphrase)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ import (
 
 	"github.com/cosignkit/cosignkit/internal/e2e/daemon"
 	"github.com/cosignkit/cosignkit/internal/e2e/release"
-	"github.com/cosignkit/cosignkit/signing"
+	"github.com/cosignkit/cosignkit/signing/keyfile"
 )
 
 // What the tests run, set before the first of them.
@@ -73,7 +73,7 @@ func run(m *testing.M) (code int, err error) {
 	}
 	keys = scratch
 	for _, name := range []string{"cosign", "other"} {
-		pair, err := signing.GenerateKeyPair(signing.DefaultAlgorithm, []byte(passphrase))
+		pair, err := keyfile.Generate(keyfile.DefaultAlgorithm, []byte(passphrase))
 		if err != nil {
 			return 0, err
 		}

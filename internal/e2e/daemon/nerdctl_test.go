@@ -23,7 +23,7 @@ import (
 	"github.com/cosignkit/cosignkit/examples/nerdctl/image"
 	"github.com/cosignkit/cosignkit/examples/nerdctl/signutil"
 	"github.com/cosignkit/cosignkit/examples/nerdctl/types"
-	"github.com/cosignkit/cosignkit/signing"
+	"github.com/cosignkit/cosignkit/signing/keyfile"
 	"github.com/cosignkit/cosignkit/verify"
 )
 
@@ -326,7 +326,7 @@ func TestNerdctlValidatesBeforeAnyRequest(t *testing.T) {
 		h.name(h.ref, h.good)
 		h.registry.asked(t)
 		dir := t.TempDir()
-		pair, err := signing.GenerateKeyPair(signing.DefaultAlgorithm, []byte("of somebody else"))
+		pair, err := keyfile.Generate(keyfile.DefaultAlgorithm, []byte("of somebody else"))
 		if err == nil {
 			err = pair.WriteFiles(filepath.Join(dir, "locked"), false)
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/cosignkit/cosignkit/internal/golden"
 	"github.com/cosignkit/cosignkit/signing"
+	"github.com/cosignkit/cosignkit/signing/keyfile"
 	"github.com/cosignkit/cosignkit/verify"
 	"github.com/cosignkit/cosignkit/verify/trust"
 )
@@ -51,7 +52,7 @@ type checker struct {
 
 // opens checks that the private key opens, and belongs to the public one.
 func (c checker) opens(ctx context.Context, k golden.Key) error {
-	private, err := signing.LoadPrivateKey(ctx, c.Path(k.File), signing.Passphrase([]byte(k.Passphrase)))
+	private, err := keyfile.Open(ctx, c.Path(k.File), signing.Passphrase([]byte(k.Passphrase)))
 	if err != nil {
 		return err
 	}

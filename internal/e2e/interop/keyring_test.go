@@ -18,13 +18,14 @@ import (
 	"testing"
 
 	"github.com/cosignkit/cosignkit/signing"
+	"github.com/cosignkit/cosignkit/signing/keyfile"
 	"github.com/cosignkit/cosignkit/verify"
 )
 
 // keyKind is a kind of key.
 type keyKind struct {
 	name      string
-	algorithm string // for signing.GenerateKeyPair
+	algorithm string // for keyfile.Generate
 	generate  func() (crypto.Signer, error)
 	// curveHash is the value of --signature-digest-algorithm that cosign verify
 	// needs: for these keys it expects SHA-256, although cosign sign hashes by
@@ -77,7 +78,7 @@ func once[T any](name string, make func() T) T {
 	return s.value.(T)
 }
 
-// keyMadeHere returns the files of a key that GenerateKeyPair made.
+// keyMadeHere returns the files of a key that keyfile.Generate made.
 func keyMadeHere(t *testing.T, kind keyKind, name string) keyFiles {
 	t.Helper()
 	prefix := keyPrefix(t, kind, "here-"+name)
@@ -89,7 +90,7 @@ func keyMadeHere(t *testing.T, kind keyKind, name string) keyFiles {
 
 func generateHere(t *testing.T, kind keyKind, password, prefix string) {
 	t.Helper()
-	pair, err := signing.GenerateKeyPair(kind.algorithm, []byte(password))
+	pair, err := keyfile.Generate(kind.algorithm, []byte(password))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +140,7 @@ func (k keyFiles) open(t *testing.T) crypto.Signer {
 
 func openPrivate(t *testing.T, k keyFiles, password string) crypto.Signer {
 	t.Helper()
-	key, err := signing.LoadPrivateKey(t.Context(), k.private, signing.Passphrase([]byte(password)))
+	key, err := keyfile.Open(t.Context(), k.private, signing.Passphrase([]byte(password)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/cosignkit/cosignkit/signing"
+	"github.com/cosignkit/cosignkit/signing/keyfile"
 	"github.com/cosignkit/cosignkit/verify"
 )
 
@@ -41,7 +42,7 @@ func TestKeysFromCosign(t *testing.T) {
 				c.run(t, password, "generate-key-pair", "--output-key-prefix", prefix).succeeds(t)
 				in := row{title, "", p256.name, c.name, here}
 				results.expect(t, in, "", opened, func(t *testing.T) { opensHere(t, filesOf(prefix), password) })
-				_, err := signing.LoadPrivateKey(t.Context(), prefix+".key", signing.Passphrase([]byte("wrong")))
+				_, err := keyfile.Open(t.Context(), prefix+".key", signing.Passphrase([]byte("wrong")))
 				if !errors.Is(err, signing.ErrWrongPassphrase) || !errors.Is(err, signing.ErrMisconfigured) {
 					t.Errorf("wrong passphrase: error %v, want ErrWrongPassphrase", err)
 				}
@@ -118,7 +119,11 @@ func TestKeysFromHere(t *testing.T) {
 		t.Run(fmt.Sprintf("imported %s/%s", f.format, f.kind.name), func(t *testing.T) {
 			t.Parallel()
 			prefix := t.TempDir() + "/cosign"
-			pair, err := signing.ImportKeyPair(f.render(t, newKey(t, f.kind)), []byte(passphrase))
+			existing := t.TempDir() + "/existing.key"
+			if err := os.WriteFile(existing, f.render(t, newKey(t, f.kind)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			pair, err := keyfile.Import(existing, []byte(passphrase))
 			if err != nil {
 				t.Fatal(err)
 			}

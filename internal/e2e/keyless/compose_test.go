@@ -19,10 +19,10 @@ import (
 	"github.com/containerd/containerd/v2/pkg/namespaces"
 	ggcr "github.com/google/go-containerregistry/pkg/registry"
 
+	"github.com/cosignkit/cosignkit"
 	"github.com/cosignkit/cosignkit/compose"
 	"github.com/cosignkit/cosignkit/internal/embedded"
 	"github.com/cosignkit/cosignkit/internal/testimage"
-	"github.com/cosignkit/cosignkit/registry/adapter"
 )
 
 // TestAComposeProjectHasOneCertificate: a hundred services over ten images are
@@ -75,7 +75,7 @@ func TestAComposeProjectHasOneCertificate(t *testing.T) {
 			},
 		}
 	}
-	a := must(adapter.New(adapter.Config{
+	a := must(cosignkit.New(cosignkit.Config{
 		Environ: []string{
 			"COSIGN_FULCIO_URL=" + counting.URL, "COSIGN_REKOR_URL=" + stack.Rekor,
 			"COSIGN_TRUSTED_ROOT=" + stack.TrustedRoot,
