@@ -9,7 +9,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"maps"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -213,20 +212,4 @@ func TestPayloadLimit(t *testing.T) {
 	wantAccepted(t, v, legacyCandidate(t, sign, pad(limits.Payload)))
 	wantRejected(t, v, legacyCandidate(t, sign, pad(limits.Payload+1)), "limit exceeded")
 	wantRejected(t, v, legacyCandidate(t, sign, pad(8*limits.Payload)), "limit exceeded")
-}
-
-// TestLegacyNeedsLittleMemory: there may be thousands of candidates, and io.Copy
-// would take 32 KiB to hash each. It is not parallel, to measure nothing else.
-func TestLegacyNeedsLittleMemory(t *testing.T) {
-	const times, most = 100, 24 << 10
-	verifier, candidate := goldenVerifier(t, "ecdsa-p256"), goldenLegacy(t, "cosign3", "ecdsa-p256")
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	for range times {
-		wantAccepted(t, verifier, candidate)
-	}
-	runtime.ReadMemStats(&after)
-	if each := (after.TotalAlloc - before.TotalAlloc) / times; each > most {
-		t.Errorf("a verification takes %d bytes, want at most %d", each, most)
-	}
 }
