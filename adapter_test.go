@@ -26,6 +26,7 @@ import (
 
 	"github.com/cosignkit/cosignkit"
 	"github.com/cosignkit/cosignkit/registry"
+	"github.com/cosignkit/cosignkit/registry/hooks"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/signing/keyfile"
 	"github.com/cosignkit/cosignkit/verify"
@@ -700,7 +701,7 @@ func TestASignerInOneFormRefusesAnother(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = client.Push(b.ctx, b.cd.Client, b.ref("app:v1"), b.image("a"), b.signing(b.adapter()).Signer(), nil, registry.WithForm(signing.Legacy))
+	_, err = hooks.Push(b.ctx, client, b.cd.Client, b.ref("app:v1"), b.image("a"), b.signing(b.adapter()).Signer(), nil, registry.WithForm(signing.Legacy))
 	if !errors.Is(err, verify.ErrMisconfigured) || b.tagged("app", "v1") != "" {
 		t.Errorf("the tag is %q, %v", b.tagged("app", "v1"), err)
 	}

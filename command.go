@@ -7,8 +7,6 @@ import (
 	"context"
 	"os"
 
-	containerd "github.com/containerd/containerd/v2/client"
-
 	"github.com/cosignkit/cosignkit/registry"
 )
 
@@ -38,7 +36,7 @@ func (c Config) Signing(ctx context.Context, provider, cosignKey string) (*Signi
 // keys and trusted roots are read, and the registry asks for credentials, each
 // time. A tool that handles many images in one run keeps one [Adapter] and one
 // [Verification] for all of them.
-func (c Config) Ensure(ctx context.Context, cd *containerd.Client, ref, pull string, o VerifyOptions) (*Verified, error) {
+func (c Config) Ensure(ctx context.Context, store registry.Store, ref, pull string, o VerifyOptions) (*Verified, error) {
 	a, err := New(c)
 	if err != nil {
 		return nil, err
@@ -48,5 +46,5 @@ func (c Config) Ensure(ctx context.Context, cd *containerd.Client, ref, pull str
 	if err != nil {
 		return nil, err
 	}
-	return v.Ensure(ctx, cd, ref, pull)
+	return v.Ensure(ctx, store, ref, pull)
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 
-	containerd "github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/errdefs"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -57,7 +56,7 @@ func (v *Verification) Verify(ctx context.Context, ref string) (*Verified, error
 
 // Ensure verifies the image that a tool is about to make sure of, with the mode
 // that its --pull has: [PullAlways] is [Verification.Verify]; [PullMissing] and
-// [PullNever] verify what ref stands for in the image store of cd, by its digest
+// [PullNever] verify what ref stands for in the image store, by its digest
 // and at first with the signatures that are kept beside it, see
 // registry.Client.VerifyLocal; and where ref stands for nothing there, the former
 // is Verify and the latter an error that matches errdefs.ErrNotFound. An image
@@ -66,7 +65,7 @@ func (v *Verification) Verify(ctx context.Context, ref string) (*Verified, error
 //
 // The store has an image of the name [Verified.Ref] then if it had one of the
 // name ref, so that a tool which looks the reference up finds what was verified.
-func (v *Verification) Ensure(ctx context.Context, cd *containerd.Client, ref, pull string) (*Verified, error) {
+func (v *Verification) Ensure(ctx context.Context, store registry.Store, ref, pull string) (*Verified, error) {
 	switch {
 	case !v.Enabled():
 		return v.Verify(ctx, ref) // whatever pull is, it is the tool's affair
@@ -79,7 +78,7 @@ func (v *Verification) Ensure(ctx context.Context, cd *containerd.Client, ref, p
 	if err != nil {
 		return nil, err
 	}
-	result, err := client.VerifyLocal(ctx, cd, ref, v.verifier)
+	result, err := client.VerifyLocal(ctx, store, ref, v.verifier)
 	if errdefs.IsNotFound(err) && pull == PullMissing {
 		return v.Verify(ctx, ref)
 	}
@@ -90,13 +89,13 @@ func (v *Verification) Ensure(ctx context.Context, cd *containerd.Client, ref, p
 	if err != nil {
 		return nil, err
 	}
-	return verified, registry.Pin(ctx, cd.ImageService(), verified.Ref, *verified.Target)
+	return verified, registry.Pin(ctx, store.ImageService(), verified.Ref, *verified.Target)
 }
 
 // CheckTarget verifies the target of image, which a tool has read from the image
-// store of cd, as [Verification.Ensure] does without looking the name up. Without
+// store, as [Verification.Ensure] does without looking the name up. Without
 // verification it is nil.
-func (v *Verification) CheckTarget(ctx context.Context, cd *containerd.Client, image images.Image) error {
+func (v *Verification) CheckTarget(ctx context.Context, store registry.Store, image images.Image) error {
 	if !v.Enabled() {
 		return nil
 	}
@@ -104,7 +103,7 @@ func (v *Verification) CheckTarget(ctx context.Context, cd *containerd.Client, i
 	if err != nil {
 		return err
 	}
-	result, err := client.VerifyLocalImage(ctx, cd, verify.Image{Name: image.Name, Target: image.Target}, v.verifier)
+	result, err := client.VerifyLocalImage(ctx, store, verify.Image{Name: image.Name, Target: image.Target}, v.verifier)
 	if err != nil {
 		return err
 	}
@@ -133,27 +132,27 @@ func errTarget(name string, got, want ocispec.Descriptor) error {
 }
 
 // Record makes the name that the user gave stand for what was verified in the
-// image store of cd, which must have it, and keeps the signatures beside it, so
+// image store, which must have it, and keeps the signatures beside it, so
 // that a later start needs no registry. The target is that of the image which the
 // tool has found for Ref and is about to run: another one than was verified is
 // rejected. Without verification Record does nothing.
-func (v *Verified) Record(ctx context.Context, cd *containerd.Client, target ocispec.Descriptor) error {
+func (v *Verified) Record(ctx context.Context, store registry.Store, target ocispec.Descriptor) error {
 	if v.Target == nil {
 		return nil
 	}
 	if target.Digest != v.Target.Digest {
 		return errTarget(v.name, target, *v.Target)
 	}
-	if _, err := cd.ContentStore().Info(ctx, v.Target.Digest); err != nil {
+	if _, err := store.ContentStore().Info(ctx, v.Target.Digest); err != nil {
 		kind := verify.ErrInconclusive
 		if errdefs.IsNotFound(err) {
 			kind, err = verify.ErrMisconfigured, errors.New("it is not in the content store")
 		}
 		return fault.New(kind, "record", printable(v.Ref), "", err)
 	}
-	if err := registry.KeepSignatures(ctx, cd.ContentStore(), v.Result); err != nil {
+	if err := registry.KeepSignatures(ctx, store.ContentStore(), v.Result); err != nil {
 		// It costs a later start without a network, and not this one.
 		v.verification.adapter.log.WarnContext(ctx, "signatures are not kept, and will be looked for in the registry again", "error", err)
 	}
-	return registry.Pin(ctx, cd.ImageService(), v.name, *v.Target)
+	return registry.Pin(ctx, store.ImageService(), v.name, *v.Target)
 }

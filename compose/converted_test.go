@@ -16,6 +16,7 @@ import (
 
 	"github.com/cosignkit/cosignkit/compose"
 	"github.com/cosignkit/cosignkit/registry"
+	"github.com/cosignkit/cosignkit/registry/hooks"
 )
 
 // TestAnImageThatContainerdConvertsIsRefused: containerd records a manifest of its
@@ -43,7 +44,7 @@ func TestAnImageThatContainerdConvertsIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.CloseIdleConnections)
-	if _, err := client.Push(s.ctx, s.cd.Client, s.host+"/a:v1", old, s.signer("good"), nil); err != nil {
+	if _, err := hooks.Push(s.ctx, client, s.cd.Client, s.host+"/a:v1", old, s.signer("good"), nil); err != nil {
 		t.Fatal(err)
 	}
 	var starter starter

@@ -29,6 +29,7 @@ import (
 	"github.com/cosignkit/cosignkit/internal/testimage"
 	"github.com/cosignkit/cosignkit/internal/traffic"
 	"github.com/cosignkit/cosignkit/registry"
+	"github.com/cosignkit/cosignkit/registry/hooks"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/signing/keyfile"
 	"github.com/cosignkit/cosignkit/verify"
@@ -198,7 +199,7 @@ func (s *scene) push(name, content, pair string) digest.Digest {
 		}
 		return want
 	}
-	if _, err := client.Push(s.ctx, cd.Client, image.Name(), image.Target(), s.signer(pair), nil); err != nil {
+	if _, err := hooks.Push(s.ctx, client, cd.Client, image.Name(), image.Target(), s.signer(pair), nil); err != nil {
 		s.t.Fatal(err)
 	}
 	return want

@@ -26,7 +26,6 @@ import (
 	"github.com/cosignkit/cosignkit/internal/bundles"
 	"github.com/cosignkit/cosignkit/internal/leash"
 	"github.com/cosignkit/cosignkit/internal/strictjson"
-	"github.com/cosignkit/cosignkit/internal/worktest"
 	"github.com/cosignkit/cosignkit/signing"
 )
 
@@ -93,23 +92,6 @@ func (d *deployment) reply(t testing.TB, host string, urls ServiceURLs) (content
 		t.Fatal(err)
 	}
 	return content
-}
-
-// TestRepliesCostLinearWork counts what hostile replies make each decoder allocate.
-// It counts for the whole process, and so runs alone.
-func TestRepliesCostLinearWork(t *testing.T) {
-	for name, d := range decoders(t) {
-		t.Run(name, func(t *testing.T) {
-			if err := d.decode(d.seed); err != nil {
-				t.Fatalf("the honest reply: %v", err)
-			}
-			worktest.Run(t, worktest.Decoder{
-				Decode:  func(b []byte) { _ = d.decode(b) },
-				Seeds:   [][]byte{d.seed},
-				PerByte: 512, Fixed: 1 << 18,
-			})
-		})
-	}
 }
 
 // FuzzReplies holds that no reply panics, and that no error of one spoils a terminal

@@ -28,6 +28,7 @@ import (
 
 	"github.com/cosignkit/cosignkit/internal/limits"
 	"github.com/cosignkit/cosignkit/registry"
+	"github.com/cosignkit/cosignkit/registry/hooks"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
 )
@@ -351,7 +352,7 @@ func TestAdvisoryGHSA_2r43_6962_xcw5(t *testing.T) {
 	verifier := verifierOf(t, key)
 	ref := reg.ref("app:v1")
 	a, b := putImage(ctx, t, source, "A"), putImage(ctx, t, source, "B")
-	if _, err := c.Push(ctx, source.Client, ref, a, signerOf(t, key), nil, registry.WithForm(signing.Both)); err != nil {
+	if _, err := hooks.Push(ctx, c, source.Client, ref, a, signerOf(t, key), nil, registry.WithForm(signing.Both)); err != nil {
 		t.Fatal(err)
 	}
 	for range 3 { // once more than any cache needs to be warm
@@ -361,7 +362,7 @@ func TestAdvisoryGHSA_2r43_6962_xcw5(t *testing.T) {
 		}
 	}
 	pulled, ctxPulled := newStore(t)
-	if _, _, err := c.Pull(ctxPulled, pulled.Client, ref, verifier, nil); err != nil {
+	if _, _, err := hooks.Pull(ctxPulled, c, pulled.Client, ref, verifier, nil); err != nil {
 		t.Fatal(err)
 	}
 	resolver := c.VerifyingResolver(verifier)
@@ -420,7 +421,7 @@ func TestAdvisoryGHSA_2r43_6962_xcw5(t *testing.T) {
 		rejectsB(t, result, err)
 	})
 	t.Run("pull into a store that has A under the name", func(t *testing.T) {
-		_, result, err := c.Pull(ctxPulled, pulled.Client, ref, verifier, nil)
+		_, result, err := hooks.Pull(ctxPulled, c, pulled.Client, ref, verifier, nil)
 		rejectsB(t, result, err)
 		image, err := pulled.ImageService().Get(ctxPulled, ref)
 		if err != nil || image.Target.Digest != a.Digest {

@@ -11,6 +11,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/cosignkit/cosignkit/registry"
+	"github.com/cosignkit/cosignkit/registry/hooks"
 	"github.com/cosignkit/cosignkit/verify"
 )
 
@@ -27,12 +28,12 @@ func TestAnImageThatContainerdConvertsIsRefused(t *testing.T) {
 		`{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[%q]}}`, layer.Digest))
 	old := putJSON(ctx, t, source, ocispec.MediaTypeImageManifest, fmt.Sprintf(
 		`{"schemaVersion":2,"mediaType":%q,"config":%s,"layers":[%s]}`, ocispec.MediaTypeImageManifest, descJSON(config), descJSON(layer)))
-	if _, err := c.Push(ctx, source.Client, reg.ref("app:v1"), old, signerOf(t, key), nil); err != nil {
+	if _, err := hooks.Push(ctx, c, source.Client, reg.ref("app:v1"), old, signerOf(t, key), nil); err != nil {
 		t.Fatal(err)
 	}
 
 	cd, ctx := newStore(t)
-	image, result, err := c.Pull(ctx, cd.Client, reg.ref("app:v1"), verifierOf(t, key), nil)
+	image, result, err := hooks.Pull(ctx, c, cd.Client, reg.ref("app:v1"), verifierOf(t, key), nil)
 	wantFamily(t, err, verify.ErrRejected)
 	wantText(t, err, "verified "+old.Digest.String())
 	if image != nil || result == nil || result.Image.Target.Digest != old.Digest {

@@ -10,7 +10,7 @@
 //   - [Client.Sign] signs an image that is in a registry already.
 //   - [Client.Verify] resolves a reference once and verifies what it stands
 //     for; run nothing but the descriptor in the result.
-//   - [Client.Push] and [Client.Pull] do so around containerd's own push and
+//   - [Client.PushWith] and [Client.PullWith] do so around containerd's own push and
 //     pull.
 //   - [Client.VerifyLocal] verifies an image that was pulled, before it runs,
 //     without a network where it can.

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/cosignkit/cosignkit/registry"
+	"github.com/cosignkit/cosignkit/registry/hooks"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
 )
@@ -27,7 +28,7 @@ func TestSignatureRepository(t *testing.T) {
 				cd, ctx := newStore(t)
 				key := newKey(t)
 				ref := images.ref("app:v1")
-				attached, err := c.Push(ctx, cd.Client, ref, putImage(ctx, t, cd, "image"), signerOf(t, key), nil, registry.WithForm(form))
+				attached, err := hooks.Push(ctx, c, cd.Client, ref, putImage(ctx, t, cd, "image"), signerOf(t, key), nil, registry.WithForm(form))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -65,7 +66,7 @@ func TestSignatureRepository(t *testing.T) {
 						}
 					}
 				}
-				_, result, err := c.Pull(ctx, cd.Client, ref, verifierOf(t, key), nil)
+				_, result, err := hooks.Pull(ctx, c, cd.Client, ref, verifierOf(t, key), nil)
 				if err != nil {
 					t.Fatal(err)
 				}

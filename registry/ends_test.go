@@ -22,6 +22,7 @@ import (
 
 	"github.com/cosignkit/cosignkit/internal/leash/leashtest"
 	"github.com/cosignkit/cosignkit/registry"
+	"github.com/cosignkit/cosignkit/registry/hooks"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
 )
@@ -167,20 +168,20 @@ func TestEveryOperationEndsWithItsContext(t *testing.T) {
 			})
 		},
 		"pull, verifier": func(ctx context.Context, stuck func()) error {
-			_, _, err := client(idle{}).Pull(namespaces.WithNamespace(ctx, "test"), cd.Client, ref, foreignVerifier{verify: stuck}, nil)
+			_, _, err := hooks.Pull(namespaces.WithNamespace(ctx, "test"), client(idle{}), cd.Client, ref, foreignVerifier{verify: stuck}, nil)
 			return err
 		},
 		"pull, fetcher": func(ctx context.Context, stuck func()) error {
 			r := idle{fetch: stuck}
-			_, _, err := client(r).Pull(namespaces.WithNamespace(ctx, "test"), cd.Client, ref, acceptsUnseen{}, nil)
+			_, _, err := hooks.Pull(namespaces.WithNamespace(ctx, "test"), client(r), cd.Client, ref, acceptsUnseen{}, nil)
 			return err
 		},
 		"push, pusher": func(ctx context.Context, stuck func()) error {
-			_, err := client(idle{push: stuck}).Push(namespaces.WithNamespace(ctx, "test"), cd.Client, ref, target, signerOf(t, newKey(t)), nil)
+			_, err := hooks.Push(namespaces.WithNamespace(ctx, "test"), client(idle{push: stuck}), cd.Client, ref, target, signerOf(t, newKey(t)), nil)
 			return err
 		},
 		"push, signer": func(ctx context.Context, stuck func()) error {
-			_, err := client(idle{}).Push(namespaces.WithNamespace(ctx, "test"), cd.Client, ref, target, hangingSigner{sign: stuck}, nil)
+			_, err := hooks.Push(namespaces.WithNamespace(ctx, "test"), client(idle{}), cd.Client, ref, target, hangingSigner{sign: stuck}, nil)
 			return err
 		},
 	} {

@@ -34,6 +34,7 @@ import (
 
 	"github.com/cosignkit/cosignkit/internal/embedded"
 	"github.com/cosignkit/cosignkit/registry"
+	"github.com/cosignkit/cosignkit/registry/hooks"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
 )
@@ -188,7 +189,7 @@ func ExampleClient_Push() {
 	e, client, done := newExample()
 	defer done()
 
-	attached, err := client.Push(e.ctx, e.cd, e.ref, e.target, e.signer, nil)
+	attached, err := hooks.Push(e.ctx, client, e.cd, e.ref, e.target, e.signer, nil)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -205,7 +206,7 @@ func ExampleClient_Pull() {
 	}
 	// With a daemon, containerd.WithPullUnpack among the options makes the image
 	// ready to run.
-	image, result, err := client.Pull(e.ctx, e.cd, e.ref, e.verifier, nil)
+	image, result, err := hooks.Pull(e.ctx, client, e.cd, e.ref, e.verifier, nil)
 	if err != nil {
 		log.Fatal(err)
 	}

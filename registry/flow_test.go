@@ -21,6 +21,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/cosignkit/cosignkit/registry"
+	"github.com/cosignkit/cosignkit/registry/hooks"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
 )
@@ -59,7 +60,7 @@ func TestPushThenPull(t *testing.T) {
 		for _, form := range forms {
 			ref := reg.ref("app-" + string(form) + ":v1")
 			desc := putImage(ctx, t, cd, string(form))
-			attached, err := c.Push(ctx, cd.Client, ref, desc, signerOf(t, key), nil,
+			attached, err := hooks.Push(ctx, c, cd.Client, ref, desc, signerOf(t, key), nil,
 				registry.WithForm(form), registry.WithAnnotations(map[string]string{"built-by": "ci"}))
 			if err != nil {
 				t.Fatal(err)
@@ -72,7 +73,7 @@ func TestPushThenPull(t *testing.T) {
 			}
 
 			other, ctx := newStore(t)
-			image, result, err := c.Pull(ctx, other.Client, ref, verifierOf(t, key), nil)
+			image, result, err := hooks.Pull(ctx, c, other.Client, ref, verifierOf(t, key), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -131,7 +132,7 @@ func TestPullRefuses(t *testing.T) {
 		source, ctx := newStore(t)
 		key, other := newKey(t), newKey(t)
 		pushUnsigned(ctx, t, c, source, reg.ref("unsigned:v1"), putImage(ctx, t, source, "unsigned"))
-		if _, err := c.Push(ctx, source.Client, reg.ref("signed:v1"), putImage(ctx, t, source, "signed"), signerOf(t, key), nil,
+		if _, err := hooks.Push(ctx, c, source.Client, reg.ref("signed:v1"), putImage(ctx, t, source, "signed"), signerOf(t, key), nil,
 			registry.WithForm(signing.Both)); err != nil {
 			t.Fatal(err)
 		}
@@ -153,7 +154,7 @@ func TestPullRefuses(t *testing.T) {
 		for _, test := range tests {
 			t.Run(test.name, func(t *testing.T) {
 				cd, ctx := newStore(t)
-				image, _, err := c.Pull(ctx, cd.Client, reg.ref(test.ref), test.verifier, nil)
+				image, _, err := hooks.Pull(ctx, c, cd.Client, reg.ref(test.ref), test.verifier, nil)
 				wantFamily(t, err, test.want)
 				if test.name != "a tag that does not exist" {
 					wantText(t, err, test.text)
@@ -238,7 +239,7 @@ func TestIndexWhosePlatformsShareALayer(t *testing.T) {
 					`{"schemaVersion":2,"mediaType":%q,"config":%s,"layers":[%s]}`, ocispec.MediaTypeImageManifest, descJSON(config), descJSON(layer))))
 			}
 			ref := reg.ref(fmt.Sprintf("shared-%d:v1", round))
-			if _, err := c.Push(ctx, cd.Client, ref, putIndex(ctx, t, cd, manifests...), signer, nil); err != nil {
+			if _, err := hooks.Push(ctx, c, cd.Client, ref, putIndex(ctx, t, cd, manifests...), signer, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -252,13 +253,13 @@ func TestIndexIsSignedAndYieldsItsPlatforms(t *testing.T) {
 		key := newKey(t)
 		amd64, arm64 := putImage(ctx, t, cd, "amd64"), putImage(ctx, t, cd, "arm64")
 		index := putIndex(ctx, t, cd, amd64, arm64)
-		if _, err := c.Push(ctx, cd.Client, reg.ref("multi:v1"), index, signerOf(t, key), nil); err != nil {
+		if _, err := hooks.Push(ctx, c, cd.Client, reg.ref("multi:v1"), index, signerOf(t, key), nil); err != nil {
 			t.Fatal(err)
 		}
 		for platform, child := range map[string]ocispec.Descriptor{"linux/amd64": amd64, "linux/arm64": arm64} {
 			other, ctx := newStore(t)
 			matcher := platforms.OnlyStrict(platforms.MustParse(platform))
-			image, _, err := c.Pull(ctx, other.Client, reg.ref("multi:v1"), verifierOf(t, key),
+			image, _, err := hooks.Pull(ctx, c, other.Client, reg.ref("multi:v1"), verifierOf(t, key),
 				[]containerd.RemoteOpt{containerd.WithPlatformMatcher(matcher)})
 			if err != nil {
 				t.Fatal(err)
@@ -318,7 +319,7 @@ func TestFailedPushLeavesNoTag(t *testing.T) {
 				reg.failing(http.StatusForbidden, test.fail)
 			}
 			reg.record()
-			_, err := c.Push(ctx, cd.Client, reg.ref("app:v1"), putImage(ctx, t, cd, "new"), signer, nil, registry.WithForm(test.form))
+			_, err := hooks.Push(ctx, c, cd.Client, reg.ref("app:v1"), putImage(ctx, t, cd, "new"), signer, nil, registry.WithForm(test.form))
 			wantFamily(t, err, test.want)
 			wantText(t, err, "tag v1 is not written")
 			for _, r := range reg.recorded() {
@@ -346,7 +347,7 @@ func TestPushOfAnotherDigestThanTheName(t *testing.T) {
 	cd, ctx := newStore(t)
 	desc, other := putImage(ctx, t, cd, "image"), putImage(ctx, t, cd, "other")
 	for _, name := range []string{"app", "app:v1"} {
-		attached, err := c.Push(ctx, cd.Client, reg.ref(name+"@"+other.Digest.String()), desc, signerOf(t, newKey(t)), nil)
+		attached, err := hooks.Push(ctx, c, cd.Client, reg.ref(name+"@"+other.Digest.String()), desc, signerOf(t, newKey(t)), nil)
 		wantFamily(t, err, verify.ErrMisconfigured)
 		wantText(t, err, "the name has another digest: ")
 		if len(attached) > 0 {
@@ -366,7 +367,7 @@ func TestTagIsTheLastWriteOfAPush(t *testing.T) {
 			reg := newTestRegistry(t, form != signing.Legacy)
 			c := newClient(t, registry.Config{})
 			cd, ctx := newStore(t)
-			if _, err := c.Push(ctx, cd.Client, reg.ref("app:v1"), putImage(ctx, t, cd, "image"), signerOf(t, newKey(t)), nil, registry.WithForm(form)); err != nil {
+			if _, err := hooks.Push(ctx, c, cd.Client, reg.ref("app:v1"), putImage(ctx, t, cd, "image"), signerOf(t, newKey(t)), nil, registry.WithForm(form)); err != nil {
 				t.Fatal(err)
 			}
 			var writes []string
@@ -390,14 +391,14 @@ func TestTagMovedBetweenResolveAndFetch(t *testing.T) {
 	source, ctx := newStore(t)
 	key := newKey(t)
 	signed := putImage(ctx, t, source, "signed")
-	if _, err := c.Push(ctx, source.Client, reg.ref("app:v1"), signed, signerOf(t, key), nil); err != nil {
+	if _, err := hooks.Push(ctx, c, source.Client, reg.ref("app:v1"), signed, signerOf(t, key), nil); err != nil {
 		t.Fatal(err)
 	}
 	moved := putImage(ctx, t, source, "moved")
 	pushUnsigned(ctx, t, c, source, reg.ref("app:other"), moved)
 	cd, ctx := newStore(t)
 	reg.record()
-	image, _, err := c.Pull(ctx, cd.Client, reg.ref("app:v1"), verifierOf(t, key), nil, registry.WithResult(func(*verify.Result, error) {
+	image, _, err := hooks.Pull(ctx, c, cd.Client, reg.ref("app:v1"), verifierOf(t, key), nil, registry.WithResult(func(*verify.Result, error) {
 		// Verified, not yet fetched: now the tag moves.
 		pushUnsigned(ctx, t, c, source, reg.ref("app:v1"), moved)
 	}))

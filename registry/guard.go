@@ -5,6 +5,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -60,13 +61,18 @@ type guardedAuthorizer struct {
 type oneAtATime struct {
 	docker.Authorizer
 	turn chan struct{}
+	// forgotten is closed when another one takes its place.
+	forgotten chan struct{}
 }
+
+// errForgotten sends a caller who waited for a turn to the next authorizer.
+var errForgotten = errors.New("the authorizer was forgotten")
 
 func (a *guardedAuthorizer) get() *oneAtATime {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.current == nil {
-		a.current = &oneAtATime{a.fresh(), make(chan struct{}, 1)}
+		a.current = &oneAtATime{a.fresh(), make(chan struct{}, 1), make(chan struct{})}
 	}
 	return a.current
 }
@@ -78,6 +84,7 @@ func (a *guardedAuthorizer) forget(failed *oneAtATime) {
 	defer a.mu.Unlock()
 	if a.current == failed {
 		a.current = nil
+		close(failed.forgotten)
 	}
 }
 
@@ -114,14 +121,19 @@ func (a *guardedAuthorizer) AddResponses(ctx context.Context, responses []*http.
 
 // do has the authorizer do f, on behalf of req.
 func (a *guardedAuthorizer) do(ctx context.Context, req *http.Request, f func(context.Context, docker.Authorizer) error) error {
-	inner := a.get()
-	err := a.rank.within(ctx, req, func(ctx context.Context) error {
-		return inner.do(ctx, func() error { return f(ctx, inner.Authorizer) })
+	return a.rank.within(ctx, req, func(ctx context.Context) error {
+		for {
+			inner := a.get()
+			err := inner.do(ctx, func() error { return f(ctx, inner.Authorizer) })
+			if errors.Is(err, errForgotten) {
+				continue
+			}
+			if err != nil {
+				a.forget(inner)
+			}
+			return err
+		}
 	})
-	if err != nil {
-		a.forget(inner)
-	}
-	return err
 }
 
 // do returns when f does or when ctx ends. An f that ignores ctx, such as a
@@ -132,6 +144,8 @@ func (o *oneAtATime) do(ctx context.Context, f func() error) error {
 		case o.turn <- struct{}{}:
 			defer func() { <-o.turn }()
 			return none, f() // it parses challenges
+		case <-o.forgotten: // somebody hangs in it
+			return none, errForgotten
 		case <-ctx.Done():
 			return none, ctx.Err()
 		}

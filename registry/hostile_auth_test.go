@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/cosignkit/cosignkit/registry"
+	"github.com/cosignkit/cosignkit/registry/hooks"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
 )
@@ -301,7 +302,7 @@ func TestTokenThatExpiresDuringAnUpload(t *testing.T) {
 					_, err := c.Sign(ctx, reg.ref("app:v1"), signerOf(t, newKey(t)))
 					return err
 				}
-				_, err := c.Push(ctx, cd.Client, reg.ref("app:v1"), image, signerOf(t, newKey(t)), nil)
+				_, err := hooks.Push(ctx, c, cd.Client, reg.ref("app:v1"), image, signerOf(t, newKey(t)), nil)
 				return err
 			})
 			wantFamily(t, err, verify.ErrInconclusive)

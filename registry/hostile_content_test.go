@@ -23,6 +23,7 @@ import (
 
 	"github.com/cosignkit/cosignkit/internal/limits"
 	"github.com/cosignkit/cosignkit/registry"
+	"github.com/cosignkit/cosignkit/registry/hooks"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
 )
@@ -452,7 +453,7 @@ func TestPullOfWhatIsNoImage(t *testing.T) {
 				next.ServeHTTP(w, r)
 			})
 			cd, ctx := newStore(t)
-			_, _, err := c.Pull(ctx, cd.Client, reg.ref("app:v1"), verifier, nil)
+			_, _, err := hooks.Pull(ctx, c, cd.Client, reg.ref("app:v1"), verifier, nil)
 			wantFamily(t, err, verify.ErrRejected)
 			wantText(t, err, "not that of an image")
 			if names := imageNames(ctx, t, cd); len(names) > 0 || hasContent(ctx, t, cd) {
@@ -474,7 +475,7 @@ func TestPushOfWhatIsNoImage(t *testing.T) {
 			cd, ctx := newStore(t)
 			desc := putImage(ctx, t, cd, "image")
 			desc.MediaType = mediaType
-			attached, err := c.Push(ctx, cd.Client, reg.ref("app:v1"), desc, signerOf(t, newKey(t)), nil)
+			attached, err := hooks.Push(ctx, c, cd.Client, reg.ref("app:v1"), desc, signerOf(t, newKey(t)), nil)
 			wantFamily(t, err, verify.ErrMisconfigured)
 			wantText(t, err, "not that of an image")
 			if got := reg.recorded(); len(attached) > 0 || len(got) > 0 {
@@ -512,7 +513,7 @@ func TestResolverThatAnswersAnotherDigest(t *testing.T) {
 		_, err = c.Sign(t.Context(), ref, signerOf(t, newKey(t)))
 		wantFamily(t, err, verify.ErrRejected)
 		cd, ctx := newStore(t)
-		_, _, err = c.Pull(ctx, cd.Client, ref, verifier, nil)
+		_, _, err = hooks.Pull(ctx, c, cd.Client, ref, verifier, nil)
 		wantFamily(t, err, verify.ErrRejected)
 		if names := imageNames(ctx, t, cd); len(names) > 0 {
 			t.Errorf("recorded %v", names)

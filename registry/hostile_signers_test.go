@@ -18,6 +18,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/cosignkit/cosignkit/registry"
+	"github.com/cosignkit/cosignkit/registry/hooks"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
 )
@@ -184,7 +185,7 @@ func TestWrongSizeEntryOfOurOwnSignatureIsReplaced(t *testing.T) {
 		key := newKey(t)
 		signer := &repeating{Signer: signerOf(t, key)}
 		desc := putImage(ctx, t, cd, "image")
-		if _, err := c.Push(ctx, cd.Client, reg.ref("app:v1"), desc, signer, nil, registry.WithForm(signing.Legacy)); err != nil {
+		if _, err := hooks.Push(ctx, c, cd.Client, reg.ref("app:v1"), desc, signer, nil, registry.WithForm(signing.Legacy)); err != nil {
 			t.Fatal(err)
 		}
 		tag := tagOf(desc.Digest) + ".sig"
@@ -200,7 +201,7 @@ func TestWrongSizeEntryOfOurOwnSignatureIsReplaced(t *testing.T) {
 		putRaw(t, reg, "app", tag, ocispec.MediaTypeImageManifest, b)
 		_, err = c.Verify(ctx, reg.ref("app:v1"), verifierOf(t, key))
 		wantFamily(t, err, verify.ErrRejected)
-		if _, err := c.Push(ctx, cd.Client, reg.ref("app:v2"), desc, signer, nil, registry.WithForm(signing.Legacy)); err != nil {
+		if _, err := hooks.Push(ctx, c, cd.Client, reg.ref("app:v2"), desc, signer, nil, registry.WithForm(signing.Legacy)); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := c.Verify(ctx, reg.ref("app:v2"), verifierOf(t, key)); err != nil {

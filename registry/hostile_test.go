@@ -20,6 +20,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/cosignkit/cosignkit/registry"
+	"github.com/cosignkit/cosignkit/registry/hooks"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
 )
@@ -32,7 +33,7 @@ func signedImage(t *testing.T, api bool, form signing.Form) (*testRegistry, *reg
 	cd, ctx := newStore(t)
 	key := newKey(t)
 	desc := putImage(ctx, t, cd, "image")
-	if _, err := c.Push(ctx, cd.Client, reg.ref("app:v1"), desc, signerOf(t, key), nil, registry.WithForm(form)); err != nil {
+	if _, err := hooks.Push(ctx, c, cd.Client, reg.ref("app:v1"), desc, signerOf(t, key), nil, registry.WithForm(form)); err != nil {
 		t.Fatal(err)
 	}
 	return reg, c, verifierOf(t, key), desc
@@ -252,7 +253,7 @@ func TestHangingPushEndsWithTheContext(t *testing.T) {
 				cancel()
 				<-r.Context().Done()
 			})
-			_, err := c.Push(pushCtx, cd.Client, reg.ref("app:v1"), desc, signerOf(t, newKey(t)), nil, registry.WithForm(signing.Both))
+			_, err := hooks.Push(pushCtx, c, cd.Client, reg.ref("app:v1"), desc, signerOf(t, newKey(t)), nil, registry.WithForm(signing.Both))
 			wantFamily(t, err, verify.ErrInconclusive)
 			if !errors.Is(err, context.Canceled) {
 				t.Errorf("error is %v, want the context's", err)
@@ -415,7 +416,7 @@ func TestAlteredImageIsNotPulled(t *testing.T) {
 			cd, ctx := newStore(t)
 			ctx, cancel := context.WithTimeout(ctx, time.Minute)
 			defer cancel()
-			_, _, err := c.Pull(ctx, cd.Client, reg.ref("app:v1"), verifier, nil)
+			_, _, err := hooks.Pull(ctx, c, cd.Client, reg.ref("app:v1"), verifier, nil)
 			wantFamily(t, err, verify.ErrRejected)
 			if names := imageNames(ctx, t, cd); len(names) > 0 {
 				t.Errorf("recorded %v", names)

@@ -25,6 +25,7 @@ import (
 
 	"github.com/cosignkit/cosignkit/internal/traffic"
 	"github.com/cosignkit/cosignkit/registry"
+	"github.com/cosignkit/cosignkit/registry/hooks"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
 )
@@ -138,7 +139,7 @@ func TestMirror(t *testing.T) {
 		c := newClient(t, mirrorConfig(t, mirror, origin))
 		cd, ctx := newStore(t)
 		key := newKey(t)
-		if _, err := c.Push(ctx, cd.Client, "registry.test/app:v1", putImage(ctx, t, cd, "image"), signerOf(t, key), nil, registry.WithForm(signing.Both)); err != nil {
+		if _, err := hooks.Push(ctx, c, cd.Client, "registry.test/app:v1", putImage(ctx, t, cd, "image"), signerOf(t, key), nil, registry.WithForm(signing.Both)); err != nil {
 			t.Fatal(err)
 		}
 		if got := mirror.recorded(); len(got) > 0 {
@@ -171,7 +172,7 @@ func TestMirror(t *testing.T) {
 		cd, ctx := newStore(t)
 		key := newKey(t)
 		plain := newClient(t, registry.Config{})
-		if _, err := plain.Push(ctx, cd.Client, mirror.ref("app:v1"), putImage(ctx, t, cd, "image"), signerOf(t, key), nil); err != nil {
+		if _, err := hooks.Push(ctx, plain, cd.Client, mirror.ref("app:v1"), putImage(ctx, t, cd, "image"), signerOf(t, key), nil); err != nil {
 			t.Fatal(err)
 		}
 		origin.failing(http.StatusServiceUnavailable, func(*http.Request) bool { return true })
@@ -196,7 +197,7 @@ func TestTransportsAreShared(t *testing.T) {
 	c := newClient(t, registry.Config{})
 	cd, ctx := newStore(t)
 	key := newKey(t)
-	if _, err := c.Push(ctx, cd.Client, reg.ref("app:v1"), putImage(ctx, t, cd, "image"), signerOf(t, key), nil); err != nil {
+	if _, err := hooks.Push(ctx, c, cd.Client, reg.ref("app:v1"), putImage(ctx, t, cd, "image"), signerOf(t, key), nil); err != nil {
 		t.Fatal(err)
 	}
 	for range 20 {
@@ -274,7 +275,7 @@ func TestMirrorListsJunk(t *testing.T) {
 			plain := newClient(t, registry.Config{})
 			cd, ctx := newStore(t)
 			// The same image, signed there by somebody else.
-			if _, err := plain.Push(ctx, cd.Client, mirror.ref("app:v1"), putImage(ctx, t, cd, "image"), signerOf(t, newKey(t)), nil, registry.WithForm(form)); err != nil {
+			if _, err := hooks.Push(ctx, plain, cd.Client, mirror.ref("app:v1"), putImage(ctx, t, cd, "image"), signerOf(t, newKey(t)), nil, registry.WithForm(form)); err != nil {
 				t.Fatal(err)
 			}
 			if got := mirror.digestOf(t, "app", "v1"); got != desc.Digest {
@@ -485,7 +486,7 @@ func TestSecretsAreNotInLogsOrErrors(t *testing.T) {
 				}), &slog.HandlerOptions{Level: slog.LevelDebug})),
 			})
 			cd, ctx := newStore(t)
-			_, _, err := c.Pull(ctx, cd.Client, "registry.test/app:v1", verifier, nil)
+			_, _, err := hooks.Pull(ctx, c, cd.Client, "registry.test/app:v1", verifier, nil)
 			if status == http.StatusOK && err != nil {
 				t.Error(err)
 			}
@@ -607,11 +608,11 @@ func TestTrackerKeepsNoContentFromASecondRepository(t *testing.T) {
 			// Of an index, since the registry keeps manifests by repository.
 			desc := putIndex(ctx, t, cd, putImage(ctx, t, cd, "image"))
 			for _, repo := range []string{"a", "b"} {
-				if _, err := c.Push(ctx, cd.Client, reg.ref(repo+":v1"), desc, signerOf(t, key), nil, registry.WithForm(form)); err != nil {
+				if _, err := hooks.Push(ctx, c, cd.Client, reg.ref(repo+":v1"), desc, signerOf(t, key), nil, registry.WithForm(form)); err != nil {
 					t.Fatal(err)
 				}
 				other, ctx := newStore(t)
-				if _, _, err := newClient(t, registry.Config{}).Pull(ctx, other.Client, reg.ref(repo+":v1"), verifierOf(t, key), nil); err != nil {
+				if _, _, err := hooks.Pull(ctx, newClient(t, registry.Config{}), other.Client, reg.ref(repo+":v1"), verifierOf(t, key), nil); err != nil {
 					t.Errorf("the image in %s is incomplete: %v", repo, err)
 				}
 			}
@@ -677,13 +678,13 @@ func TestLibraryIsQuiet(t *testing.T) {
 			c := newClient(t, config)
 			cd, ctx := newStore(t)
 			key := newKey(t)
-			if _, err := c.Push(ctx, cd.Client, reg.ref("app:v1"), putImage(ctx, t, cd, "image"), signerOf(t, key), nil, registry.WithForm(signing.Both)); err != nil {
+			if _, err := hooks.Push(ctx, c, cd.Client, reg.ref("app:v1"), putImage(ctx, t, cd, "image"), signerOf(t, key), nil, registry.WithForm(signing.Both)); err != nil {
 				t.Error(err)
 			}
-			if _, _, err := c.Pull(ctx, cd.Client, reg.ref("app:v1"), verifierOf(t, newKey(t)), nil); err == nil {
+			if _, _, err := hooks.Pull(ctx, c, cd.Client, reg.ref("app:v1"), verifierOf(t, newKey(t)), nil); err == nil {
 				t.Error("pulled")
 			}
-			if _, _, err := c.Pull(ctx, cd.Client, reg.ref("app:v1"), verifierOf(t, key), nil); err != nil {
+			if _, _, err := hooks.Pull(ctx, c, cd.Client, reg.ref("app:v1"), verifierOf(t, key), nil); err != nil {
 				t.Error(err)
 			}
 		}

@@ -26,6 +26,7 @@ import (
 	"github.com/cosignkit/cosignkit/internal/embedded"
 	"github.com/cosignkit/cosignkit/internal/limits"
 	"github.com/cosignkit/cosignkit/registry"
+	"github.com/cosignkit/cosignkit/registry/hooks"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
 )
@@ -140,7 +141,7 @@ func TestSignRecursively(t *testing.T) {
 	t.Run("pushed", func(t *testing.T) {
 		t.Parallel()
 		m := newMultiArch(t)
-		attached, err := m.client.Push(m.ctx, m.store.Client, m.ref("other:v1"), m.index, signerOf(t, m.key), nil, registry.WithRecursive())
+		attached, err := hooks.Push(m.ctx, m.client, m.store.Client, m.ref("other:v1"), m.index, signerOf(t, m.key), nil, registry.WithRecursive())
 		if err != nil || len(attached) != 5 {
 			t.Fatalf("%d signatures, %v", len(attached), err)
 		}
@@ -191,7 +192,7 @@ func TestVerifyOnePlatform(t *testing.T) {
 		m.sign(t, m.arm64)
 		m.accepts(t, m.ref("app:v1"), m.arm64, m.arm64, arm64)
 		m.refuses(t, verify.ErrRejected, m.ref("app:v1"), "no signatures found")
-		image, result, err := m.client.Pull(m.ctx, m.store.Client, m.ref("app:v1"), verifierOf(t, m.key),
+		image, result, err := hooks.Pull(m.ctx, m.client, m.store.Client, m.ref("app:v1"), verifierOf(t, m.key),
 			[]containerd.RemoteOpt{containerd.WithPlatformMatcher(platforms.OnlyStrict(platforms.MustParse("linux/arm64")))}, arm64)
 		if err != nil {
 			t.Fatal(err)
@@ -376,7 +377,7 @@ func TestSignedPlatformAndTheOptionsOfAPull(t *testing.T) {
 			m := newMultiArch(t)
 			m.sign(t, m.arm64)
 			m.sign(t, m.amd64)
-			image, _, err := m.client.Pull(m.ctx, m.store.Client, m.ref("app:v1"), verifierOf(t, m.key), test.opts, registry.WithSignedPlatform(arm64))
+			image, _, err := hooks.Pull(m.ctx, m.client, m.store.Client, m.ref("app:v1"), verifierOf(t, m.key), test.opts, registry.WithSignedPlatform(arm64))
 			switch {
 			case test.ok && err != nil:
 				t.Error(err)
@@ -467,7 +468,7 @@ func TestVerifyWithinAnIndex(t *testing.T) {
 		m.accepts(t, m.at(m.nested), m.nested, m.index, within("app:v1"))
 	})
 	t.Run("pulled", func(t *testing.T) {
-		image, result, err := m.client.Pull(m.ctx, m.store.Client, m.at(m.amd64), verifierOf(t, m.key), nil, within("app:v1"))
+		image, result, err := hooks.Pull(m.ctx, m.client, m.store.Client, m.at(m.amd64), verifierOf(t, m.key), nil, within("app:v1"))
 		if err != nil || image.Target().Digest != m.amd64.Digest || result.Matched.Digest != m.index.Digest {
 			t.Errorf("%+v, %v", result, err)
 		}
@@ -513,7 +514,7 @@ func TestSwappedChild(t *testing.T) {
 		t.Parallel()
 		m := swap(t, func(m *multiArch) ocispec.Descriptor { return m.amd64 })
 		fresh, ctx := newStore(t)
-		_, _, err := m.client.Pull(ctx, fresh.Client, m.ref("app:v1"), verifierOf(t, m.key),
+		_, _, err := hooks.Pull(ctx, m.client, fresh.Client, m.ref("app:v1"), verifierOf(t, m.key),
 			[]containerd.RemoteOpt{containerd.WithPlatformMatcher(platforms.OnlyStrict(platforms.MustParse("linux/amd64")))})
 		if err == nil {
 			t.Fatal("the swapped child was pulled")

@@ -31,7 +31,7 @@ import (
 const opKeep = "keep signatures"
 
 // KeepSignatures keeps the signatures of result that passed in store, beside the
-// image, so that [Client.VerifyLocal] needs no registry. [Client.Pull] does so by
+// image, so that [Client.VerifyLocal] needs no registry. [Client.PullWith] does so by
 // itself; a tool that pulls in another way calls it after its pull, with what
 // [WithResult] was told.
 //

@@ -29,6 +29,7 @@ import (
 
 	"github.com/cosignkit/cosignkit/internal/limits"
 	"github.com/cosignkit/cosignkit/registry"
+	"github.com/cosignkit/cosignkit/registry/hooks"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
 )
@@ -309,7 +310,7 @@ func TestPullSucceedsWhereNothingCanBeKept(t *testing.T) {
 	n := newNode(t)
 	image := n.publish("app:v1", "app", signing.Bundle)
 	verifier := tamperingVerifier{verifierOf(t, n.key)}
-	_, result, err := n.client.Pull(n.ctx, n.cd.Client, n.reg.ref("app:v1"), verifier, amd64)
+	_, result, err := hooks.Pull(n.ctx, n.client, n.cd.Client, n.reg.ref("app:v1"), verifier, amd64)
 	if err != nil || result.Image.Target.Digest != image.Digest {
 		t.Fatal(err)
 	}
@@ -396,7 +397,7 @@ func TestKeepingWaitsForNobody(t *testing.T) {
 	t.Parallel()
 	reg, c, verifier, image := signedImage(t, true, signing.Bundle)
 	first, ctx := newStore(t)
-	if _, _, err := c.Pull(ctx, first.Client, reg.ref("app:v1"), verifier, nil); err != nil {
+	if _, _, err := hooks.Pull(ctx, c, first.Client, reg.ref("app:v1"), verifier, nil); err != nil {
 		t.Fatal(err)
 	}
 	info, err := first.ContentStore().Info(ctx, image.Digest)
@@ -415,7 +416,7 @@ func TestKeepingWaitsForNobody(t *testing.T) {
 		t.Cleanup(func() { _ = w.Close() })
 	}
 	if err := returns(t, func() error {
-		_, _, err := c.Pull(ctx, second.Client, reg.ref("app:v1"), verifier, nil)
+		_, _, err := hooks.Pull(ctx, c, second.Client, reg.ref("app:v1"), verifier, nil)
 		return err
 	}); err != nil {
 		t.Fatal(err)

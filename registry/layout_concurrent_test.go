@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/cosignkit/cosignkit/registry"
+	"github.com/cosignkit/cosignkit/registry/hooks"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
 )
@@ -125,7 +126,7 @@ func TestLayoutConcurrentFirstWriters(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			_, err = c.Push(ctx, cd.Client, fmt.Sprintf("example.com/app:v%d", i), image, signerOf(t, key), nil)
+			_, err = hooks.Push(ctx, c, cd.Client, fmt.Sprintf("example.com/app:v%d", i), image, signerOf(t, key), nil)
 			return err
 		})
 	}

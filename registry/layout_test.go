@@ -31,6 +31,7 @@ import (
 	"github.com/sigstore/sigstore/pkg/signature"
 
 	"github.com/cosignkit/cosignkit/registry"
+	"github.com/cosignkit/cosignkit/registry/hooks"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
 )
@@ -353,7 +354,7 @@ func TestLayoutFlow(t *testing.T) {
 				if kind == "index" {
 					target = putIndex(ctx, t, cd, target, putImage(ctx, t, cd, "arm"))
 				}
-				if _, err := c.Push(ctx, cd.Client, layoutRef, target, signerOf(t, key), nil, registry.WithForm(form)); err != nil {
+				if _, err := hooks.Push(ctx, c, cd.Client, layoutRef, target, signerOf(t, key), nil, registry.WithForm(form)); err != nil {
 					t.Fatal(err)
 				}
 				// Another signer, who finds it by name.
@@ -371,7 +372,7 @@ func TestLayoutFlow(t *testing.T) {
 				wantFamily(t, err, verify.ErrRejected)
 
 				elsewhere, ctx := newStore(t)
-				pulled, _, err := c.Pull(ctx, elsewhere.Client, layoutRef, verifierOf(t, second), nil)
+				pulled, _, err := hooks.Pull(ctx, c, elsewhere.Client, layoutRef, verifierOf(t, second), nil)
 				if err != nil || pulled.Target().Digest != target.Digest {
 					t.Fatal(pulled, err)
 				}
@@ -509,7 +510,7 @@ func TestLayoutReplacesTags(t *testing.T) {
 	}
 	target := putImage(ctx, t, cd, "new")
 	for range 2 { // the second time nothing is new
-		if _, err := c.Push(ctx, cd.Client, layoutRef, target, signerOf(t, key), nil, registry.WithForm(signing.Legacy)); err != nil {
+		if _, err := hooks.Push(ctx, c, cd.Client, layoutRef, target, signerOf(t, key), nil, registry.WithForm(signing.Legacy)); err != nil {
 			t.Fatal(err)
 		}
 	}

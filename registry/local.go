@@ -7,7 +7,8 @@ import (
 	"context"
 	"errors"
 
-	containerd "github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/content"
+	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -16,7 +17,13 @@ import (
 	"github.com/cosignkit/cosignkit/verify"
 )
 
-// VerifyLocal verifies the image that ref stands for in the image store of cd,
+// Store is where containerd keeps images. Its *client.Client is one.
+type Store interface {
+	ImageService() images.Store
+	ContentStore() content.Store
+}
+
+// VerifyLocal verifies the image that ref stands for in the image store,
 // before it runs. It reads the record once, and verifies the digest in it, first
 // with the signatures that are kept beside the image, see [KeepSignatures], without
 // a network. Only where verifier is not content with these, those in the registry
@@ -28,40 +35,40 @@ import (
 // index that was recorded.
 //
 // If the store has no such image, the error matches errdefs.ErrNotFound, and no
-// other does; it is inconclusive, and [Client.Pull] is what comes next. A record
+// other does; it is inconclusive, and a pull is what comes next. A record
 // whose name has another digest than its target is rejected. What is no image
 // reference, such as a path, an image ID or ipfs://, is misconfigured.
-func (c *Client) VerifyLocal(ctx context.Context, cd *containerd.Client, ref string, verifier verify.Verifier, opts ...VerifyOption) (*verify.Result, error) {
+func (c *Client) VerifyLocal(ctx context.Context, store Store, ref string, verifier verify.Verifier, opts ...VerifyOption) (*verify.Result, error) {
 	o := makeVerifyOptions(opts)
 	return o.run(ctx, ref, func(ctx context.Context) (*verify.Result, error) {
 		name, err := normalize(ref)
 		if err != nil {
 			return nil, fault.New(verify.ErrMisconfigured, opVerify, ref, "reference", err)
 		}
-		record, err := findRecord(ctx, cd.ImageService(), name)
+		record, err := findRecord(ctx, store.ImageService(), name)
 		if err != nil {
 			return nil, fault.New(storeKind(err), opVerify, name.String(), "read image store", err)
 		}
-		return c.verifyStored(ctx, cd, name, record.Target, verifier, o)
+		return c.verifyStored(ctx, store, name, record.Target, verifier, o)
 	})
 }
 
 // VerifyLocalImage is [Client.VerifyLocal] for an image whose record was read
 // already. The store is not asked for it again.
-func (c *Client) VerifyLocalImage(ctx context.Context, cd *containerd.Client, image verify.Image, verifier verify.Verifier, opts ...VerifyOption) (*verify.Result, error) {
+func (c *Client) VerifyLocalImage(ctx context.Context, store Store, image verify.Image, verifier verify.Verifier, opts ...VerifyOption) (*verify.Result, error) {
 	o := makeVerifyOptions(opts)
 	return o.run(ctx, image.String(), func(ctx context.Context) (*verify.Result, error) {
 		name, err := checkImage(image, o)
 		if err != nil {
 			return nil, err
 		}
-		return c.verifyStored(ctx, cd, name, image.Target, verifier, o)
+		return c.verifyStored(ctx, store, name, image.Target, verifier, o)
 	})
 }
 
-func (c *Client) verifyStored(ctx context.Context, cd *containerd.Client, name reference.Named, target ocispec.Descriptor, verifier verify.Verifier, o verifyOptions) (*verify.Result, error) {
+func (c *Client) verifyStored(ctx context.Context, store Store, name reference.Named, target ocispec.Descriptor, verifier verify.Verifier, o verifyOptions) (*verify.Result, error) {
 	target = ocispec.Descriptor{MediaType: target.MediaType, Digest: target.Digest, Size: target.Size}
-	kept := source{resolver: storeResolver{cd.ImageService(), cd.ContentStore()}}
+	kept := source{resolver: storeResolver{store.ImageService(), store.ContentStore()}}
 	v, limited, cancel, err := c.newVerification(ctx, kept, verify.Image{Name: name.String(), Target: target}, name, verifier, o)
 	if err != nil {
 		return nil, fault.New(verify.ErrMisconfigured, opVerify, name.String(), "", err)
@@ -80,7 +87,7 @@ func (c *Client) verifyStored(ctx context.Context, cd *containerd.Client, name r
 		v.source, v.beside, v.indexes = c.pullSource(), []source{kept}, &budget{limits: v.limits}
 		result, err := v.verify(ctx, target)
 		if err == nil {
-			c.keep(ctx, cd, result)
+			c.keep(ctx, store, result)
 		}
 		return result, err
 	})
@@ -98,8 +105,8 @@ func (v *verification) mayHelp(ctx context.Context, err error) bool {
 
 // keep keeps the signatures of an image that is acceptable without. A failure
 // costs a later start without a network, and not this one.
-func (c *Client) keep(ctx context.Context, cd *containerd.Client, result *verify.Result) {
-	if err := KeepSignatures(ctx, cd.ContentStore(), result); err != nil {
+func (c *Client) keep(ctx context.Context, store Store, result *verify.Result) {
+	if err := KeepSignatures(ctx, store.ContentStore(), result); err != nil {
 		c.log.WarnContext(ctx, "signatures are not kept, and will be looked for in the registry again", "image", result.Image.Name, "error", err)
 	}
 }

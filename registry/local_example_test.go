@@ -12,6 +12,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"github.com/cosignkit/cosignkit/registry"
+	"github.com/cosignkit/cosignkit/registry/hooks"
 	"github.com/cosignkit/cosignkit/verify"
 )
 
@@ -28,7 +29,7 @@ func ExampleClient_VerifyLocal() {
 		result, err := client.VerifyLocal(e.ctx, e.cd, e.ref, e.verifier)
 		if errdefs.IsNotFound(err) {
 			fmt.Println("pull")
-			_, result, err = client.Pull(e.ctx, e.cd, e.ref, e.verifier, nil)
+			_, result, err = hooks.Pull(e.ctx, client, e.cd, e.ref, e.verifier, nil)
 		}
 		if err != nil {
 			log.Fatal(err)
@@ -48,7 +49,7 @@ func ExampleClient_VerifyLocalImage() {
 	if _, err := client.Sign(e.ctx, e.ref, e.signer); err != nil {
 		log.Fatal(err)
 	}
-	if _, _, err := client.Pull(e.ctx, e.cd, e.ref, e.verifier, nil); err != nil {
+	if _, _, err := hooks.Pull(e.ctx, client, e.cd, e.ref, e.verifier, nil); err != nil {
 		log.Fatal(err)
 	}
 

@@ -27,6 +27,7 @@ import (
 
 	"github.com/cosignkit/cosignkit/internal/embedded"
 	"github.com/cosignkit/cosignkit/registry"
+	"github.com/cosignkit/cosignkit/registry/hooks"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
 )
@@ -69,14 +70,14 @@ func (n *node) publish(name, text string, form signing.Form) ocispec.Descriptor 
 
 func (n *node) push(cd *embedded.Client, ctx context.Context, name string, image ocispec.Descriptor, opts ...registry.SignOption) {
 	n.Helper()
-	if _, err := n.client.Push(ctx, cd.Client, n.reg.ref(name), image, signerOf(n, n.key), nil, opts...); err != nil {
+	if _, err := hooks.Push(ctx, n.client, cd.Client, n.reg.ref(name), image, signerOf(n, n.key), nil, opts...); err != nil {
 		n.Fatal(err)
 	}
 }
 
 func (n *node) pull(name string, opts ...registry.VerifyOption) *verify.Result {
 	n.Helper()
-	_, result, err := n.client.Pull(n.ctx, n.cd.Client, n.reg.ref(name), verifierOf(n, n.key), amd64, opts...)
+	_, result, err := hooks.Pull(n.ctx, n.client, n.cd.Client, n.reg.ref(name), verifierOf(n, n.key), amd64, opts...)
 	if err != nil {
 		n.Fatal(err)
 	}
@@ -550,7 +551,7 @@ func TestWhatIsNoImageReferenceIsMisconfigured(t *testing.T) {
 			verifier := verifierOf(t, n.key)
 			_, local := n.client.VerifyLocal(n.ctx, n.cd.Client, ref, verifier)
 			_, remote := n.client.Verify(n.ctx, ref, verifier)
-			_, _, pulled := n.client.Pull(n.ctx, n.cd.Client, ref, verifier, nil)
+			_, _, pulled := hooks.Pull(n.ctx, n.client, n.cd.Client, ref, verifier, nil)
 			pinned := registry.Pin(n.ctx, n.cd.ImageService(), ref, ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: id, Size: 1})
 			for _, err := range []error{local, remote, pulled, pinned} {
 				wantFamily(t, err, verify.ErrMisconfigured)
@@ -600,7 +601,7 @@ func TestWithoutRegistryIsForLocalImages(t *testing.T) {
 	n := newNode(t)
 	_, err := n.client.Verify(n.ctx, n.reg.ref("app:v1"), verifierOf(t, n.key), registry.WithoutRegistry())
 	wantFamily(t, err, verify.ErrMisconfigured)
-	_, _, err = n.client.Pull(n.ctx, n.cd.Client, n.reg.ref("app:v1"), verifierOf(t, n.key), nil, registry.WithoutRegistry())
+	_, _, err = hooks.Pull(n.ctx, n.client, n.cd.Client, n.reg.ref("app:v1"), verifierOf(t, n.key), nil, registry.WithoutRegistry())
 	wantFamily(t, err, verify.ErrMisconfigured)
 }
 
@@ -689,7 +690,7 @@ func TestLocalImageThatIsLetThroughUnverified(t *testing.T) {
 	image := n.publish("app:v1", "app", signing.Bundle)
 	asked := 0
 	warn := ruled{verifierOf(t, newKey(t)), verify.Selection{Rule: "rule 1", Verifier: verifierOf(t, newKey(t)), InsecureWarnOnly: true}, &asked}
-	_, result, err := n.client.Pull(n.ctx, n.cd.Client, n.reg.ref("app:v1"), warn, amd64)
+	_, result, err := hooks.Pull(n.ctx, n.client, n.cd.Client, n.reg.ref("app:v1"), warn, amd64)
 	if err != nil || result.Unverified == nil || asked != 1 {
 		t.Fatalf("pull: %v, %+v, the policy was asked %d times", err, result, asked)
 	}

@@ -23,6 +23,7 @@ import (
 
 	"github.com/cosignkit/cosignkit/internal/limits"
 	"github.com/cosignkit/cosignkit/registry"
+	"github.com/cosignkit/cosignkit/registry/hooks"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
 )
@@ -180,7 +181,7 @@ func TestNothingIsAttachedThatDoesNotVerify(t *testing.T) {
 				}
 			}
 			reg.record()
-			check(c.Push(ctx, cd.Client, reg.ref("fresh:v1"), image, test.signer, nil, opts...))
+			check(hooks.Push(ctx, c, cd.Client, reg.ref("fresh:v1"), image, test.signer, nil, opts...))
 			if got := reg.digestOf(t, "fresh", "v1"); got != "" {
 				t.Errorf("the tag is written: %s", got)
 			}
@@ -264,7 +265,7 @@ func TestSignersOfOthersAreServed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			image := putImage(ctx, t, cd, name)
-			attached, err := c.Push(ctx, cd.Client, reg.ref("app:v1"), image, test.signer, nil,
+			attached, err := hooks.Push(ctx, c, cd.Client, reg.ref("app:v1"), image, test.signer, nil,
 				registry.WithForm(test.form), registry.WithAnnotations(theAnnotations))
 			if err != nil || len(attached) != 1 {
 				t.Fatalf("attached %v, %v", attached, err)

@@ -189,8 +189,8 @@ func WithEverySignature() VerifyOption {
 // the manifest in it that platform likes best is, and is for that platform by its
 // own configuration. Then that manifest, and not the index, is the result's
 // Image.Target, and what to fetch and run. A reference with a digest means what it
-// says, and is not replaced so; with [Client.VerifyImage] it is misconfigured. [Client.Pull] wants a manifest that its own remote
-// options allow as well.
+// says, and is not replaced so; with [Client.VerifyImage] it is misconfigured. [Client.PullWith] wants a manifest
+// that is allowed as well.
 func WithSignedPlatform(platform platforms.MatchComparer) VerifyOption {
 	return verifyOption(func(o *verifyOptions) { o.platform = platform })
 }

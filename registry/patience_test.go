@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/cosignkit/cosignkit/registry"
+	"github.com/cosignkit/cosignkit/registry/hooks"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
 )
@@ -32,7 +33,7 @@ func TestMirrorThatHangs(t *testing.T) {
 			cd, ctx := newStore(t)
 			key := newKey(t)
 			for _, reg := range []*testRegistry{mirror, origin} {
-				if _, err := newClient(t, registry.Config{}).Push(ctx, cd.Client, reg.ref("app:v1"), putImage(ctx, t, cd, "image"), signerOf(t, key), nil, registry.WithForm(signing.Both)); err != nil {
+				if _, err := hooks.Push(ctx, newClient(t, registry.Config{}), cd.Client, reg.ref("app:v1"), putImage(ctx, t, cd, "image"), signerOf(t, key), nil, registry.WithForm(signing.Both)); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -5,11 +5,13 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
 
-	containerd "github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/images"
+	"github.com/containerd/containerd/v2/core/remotes"
 	"github.com/containerd/platforms"
 	"github.com/distribution/reference"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -19,25 +21,31 @@ import (
 	"github.com/cosignkit/cosignkit/verify"
 )
 
-// Pull resolves ref once, verifies the digest that it stands for, fetches
-// exactly that digest and records it in the image store of cd under ref. The
-// remote options are those of containerd's client.Pull, such as
-// containerd.WithPullUnpack; a resolver among them is not used. A verified
-// index yields the platform that the options ask for, fetched by the digest
-// that the index names. The signatures that passed are kept beside the image, see
-// [KeepSignatures]; that this failed is logged as a warning, and nothing else. The
-// result is not nil when candidates were checked, also beside an error.
-func (c *Client) Pull(ctx context.Context, cd *containerd.Client, ref string, verifier verify.Verifier, remoteOpts []containerd.RemoteOpt, opts ...VerifyOption) (containerd.Image, *verify.Result, error) {
+// Puller fetches an image and records it in a store: it passes the resolver to
+// containerd's client.Pull, or to whatever pulls instead, and returns the record that
+// was made. If platform is not nil, only manifests for it may be fetched.
+type Puller func(ctx context.Context, ref string, resolver remotes.Resolver, platform platforms.MatchComparer) (images.Image, error)
+
+// PullWith resolves ref once, verifies the digest that it stands for, and has pull
+// fetch exactly that digest and record it in store under ref. Package registry/hooks
+// has a Pull for containerd's client. Allowed is what pull fetches by itself if it is
+// told no platform; nil means all.
+//
+// A verified index yields the platform of [WithSignedPlatform] that allowed has as
+// well, fetched by the digest that the index names. The signatures that passed are
+// kept with the image, see [KeepSignatures]; a failure to do so is only logged as a
+// warning. The result is not nil when candidates were checked, even with an error.
+func (c *Client) PullWith(ctx context.Context, store Store, ref string, verifier verify.Verifier, allowed platforms.Matcher, pull Puller, opts ...VerifyOption) (*verify.Result, error) {
 	name, err := normalize(ref)
 	if err != nil {
-		return nil, nil, fault.New(verify.ErrMisconfigured, opPull, ref, "reference", err)
+		return nil, fault.New(verify.ErrMisconfigured, opPull, ref, "reference", err)
 	}
 	var v verdict
-	image, err := leash.Operation(ctx, verify.ErrRejected, opPull, name.String(), func(ctx context.Context) (containerd.Image, error) {
-		return c.pull(ctx, cd, name, verifier, remoteOpts, append(slices.Clip(opts), &v), &v)
+	_, err = leash.Operation(ctx, verify.ErrRejected, opPull, name.String(), func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, c.pull(ctx, store, name, verifier, allowed, pull, append(slices.Clip(opts), &v), &v)
 	})
 	result, _ := v.get()
-	return image, result, err
+	return result, err
 }
 
 // verdict is what a verifying resolver came to.
@@ -65,58 +73,35 @@ func (v *verdict) get() (*verify.Result, error) {
 	return v.result, v.err
 }
 
-func (c *Client) pull(ctx context.Context, cd *containerd.Client, name reference.Named, verifier verify.Verifier, remoteOpts []containerd.RemoteOpt, opts []VerifyOption, v *verdict) (containerd.Image, error) {
-	var err error
-	if opts, remoteOpts, err = samePlatform(cd, opts, remoteOpts); err != nil {
-		return nil, fault.New(verify.ErrMisconfigured, opPull, name.String(), "platform", err)
+func (c *Client) pull(ctx context.Context, store Store, name reference.Named, verifier verify.Verifier, allowed platforms.Matcher, pull Puller, opts []VerifyOption, v *verdict) error {
+	platform := makeVerifyOptions(opts).platform
+	if platform != nil && allowed != nil {
+		// Two matchers that disagree would pull what nobody asked for.
+		opts = append(opts, WithSignedPlatform(bothPlatforms{platform, allowed}))
+		platform = nil
 	}
-	remoteOpts = append(slices.Clip(remoteOpts), containerd.WithResolver(c.VerifyingResolver(verifier, opts...)))
-	image, err := cd.Pull(c.quiet(ctx), name.String(), remoteOpts...)
+	image, err := pull(c.quiet(ctx), name.String(), c.VerifyingResolver(verifier, opts...), platform)
 	result, verdict := v.get()
 	if verdict != nil {
-		return nil, fault.New(verify.ErrInconclusive, opPull, "", "", verdict)
+		return fault.New(verify.ErrInconclusive, opPull, "", "", verdict)
 	}
 	if err != nil {
-		return nil, fault.New(kindOf(err), opPull, name.String(), "fetch", failed(ctx, err))
+		return fault.New(kindOf(err), opPull, name.String(), "fetch", failed(ctx, err))
+	}
+	if result == nil {
+		return fault.New(verify.ErrMisconfigured, opPull, name.String(), "", errors.New("nothing was pulled with the resolver that verifies"))
 	}
 	// containerd converts some old images after fetching them. What was
 	// recorded then is not what was verified.
-	if got, want := image.Target().Digest, result.Image.Target.Digest; got != want {
+	if got, want := image.Target.Digest, result.Image.Target.Digest; got != want {
 		err := fmt.Errorf("%w: recorded as %s, verified %s", errContent, got, want)
-		if remove := cd.ImageService().Delete(context.WithoutCancel(ctx), image.Name()); remove != nil {
+		if remove := store.ImageService().Delete(context.WithoutCancel(ctx), image.Name); remove != nil {
 			err = fmt.Errorf("%w; and the record could not be removed: %w", err, remove)
 		}
-		return nil, fault.New(verify.ErrRejected, opPull, name.String(), "record", err)
+		return fault.New(verify.ErrRejected, opPull, name.String(), "record", err)
 	}
-	c.keep(ctx, cd, result)
-	return image, nil
-}
-
-// samePlatform has a signed platform be one that the remote options allow: two
-// matchers that disagree would pull what nobody asked for.
-func samePlatform(cd *containerd.Client, opts []VerifyOption, remoteOpts []containerd.RemoteOpt) ([]VerifyOption, []containerd.RemoteOpt, error) {
-	wanted := makeVerifyOptions(opts).platform
-	if wanted == nil {
-		return opts, remoteOpts, nil
-	}
-	remote := &containerd.RemoteContext{}
-	for _, opt := range remoteOpts {
-		if err := opt(cd, remote); err != nil {
-			return nil, nil, err
-		}
-	}
-	allowed := remote.PlatformMatcher
-	if allowed == nil && len(remote.Platforms) == 0 {
-		return opts, append(slices.Clip(remoteOpts), containerd.WithPlatformMatcher(wanted)), nil
-	}
-	if allowed == nil {
-		parsed, err := platforms.ParseAll(remote.Platforms)
-		if err != nil {
-			return nil, nil, err
-		}
-		allowed = platforms.Any(parsed...)
-	}
-	return append(slices.Clip(opts), WithSignedPlatform(bothPlatforms{wanted, allowed})), remoteOpts, nil
+	c.keep(ctx, store, result)
+	return nil
 }
 
 // bothPlatforms is the first where the second allows it.

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"time"
 
-	containerd "github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/containerd/v2/core/remotes"
@@ -27,13 +26,16 @@ import (
 	"github.com/cosignkit/cosignkit/verify"
 )
 
-// Push pushes target, an image in the content store of cd, as ref and signs it.
-// Content goes up by digest, target's digest is signed, the signature is
-// attached and read back, and then the tag of ref is written. If anything
-// fails, the tag is as it was, and the error says what was left behind without
-// one. The remote options are those of containerd's client.Push, such as
-// containerd.WithPlatformMatcher; a resolver among them is not used.
-func (c *Client) Push(ctx context.Context, cd *containerd.Client, ref string, target ocispec.Descriptor, signer signing.Signer, remoteOpts []containerd.RemoteOpt, opts ...SignOption) ([]Attached, error) {
+// Pusher uploads an image: it passes the reference and the resolver to containerd's
+// client.Push, or to whatever pushes instead.
+type Pusher func(ctx context.Context, ref string, resolver remotes.Resolver) error
+
+// PushWith has push upload target, an image in store, as ref, and signs it. Package
+// registry/hooks has a Push for containerd's client. Content goes up by digest,
+// target's digest is signed, the signature is attached and read back, and then the tag
+// of ref is written. If anything fails, the tag is as it was, and the error says what
+// was left behind without one.
+func (c *Client) PushWith(ctx context.Context, store content.Store, ref string, target ocispec.Descriptor, signer signing.Signer, push Pusher, opts ...SignOption) ([]Attached, error) {
 	name, err := normalize(ref)
 	if err == nil {
 		err = c.checkSigning(name, target, signer, makeSignOptions(opts))
@@ -43,7 +45,7 @@ func (c *Client) Push(ctx context.Context, cd *containerd.Client, ref string, ta
 	}
 	var attached attachments
 	_, err = leash.Operation(ctx, verify.ErrRejected, opPush, name.String(), func(ctx context.Context) (none struct{}, err error) {
-		root, err := readStore(ctx, cd.ContentStore(), target.Digest, limits.Manifest)
+		root, err := readStore(ctx, store, target.Digest, limits.Manifest)
 		if err != nil {
 			return none, fault.New(storeKind(err), opPush, ref, "read content store", err)
 		}
@@ -51,8 +53,7 @@ func (c *Client) Push(ctx context.Context, cd *containerd.Client, ref string, ta
 			return none, fault.New(verify.ErrMisconfigured, opPush, ref, "manifest", err)
 		}
 		err = c.SignPush(signer, func(resolver remotes.Resolver) error {
-			all := append(slices.Clip(remoteOpts), containerd.WithResolver(resolver))
-			return cd.Push(c.quiet(ctx), withDigest(name, target.Digest), target, all...)
+			return push(c.quiet(ctx), withDigest(name, target.Digest), resolver)
 		}, append(slices.Clip(opts), &attached)...)
 		if err != nil {
 			return none, fault.New(kindOf(err), opPush, name.String(), "", failed(ctx, err))

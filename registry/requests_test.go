@@ -74,8 +74,8 @@ func TestRequests(t *testing.T) {
 					}
 				}
 			}
-			if len(signed) != test.sign || len(verified) != test.verify {
-				t.Errorf("sign %d, verify %d requests; want %d and %d", len(signed), len(verified), test.sign, test.verify)
+			if n := len(signed) - rereads(signed); n != test.sign || len(verified) != test.verify {
+				t.Errorf("sign %d, verify %d requests; want %d and %d", n, len(verified), test.sign, test.verify)
 			}
 			seen := map[string]bool{}
 			for _, r := range verified {
@@ -86,4 +86,24 @@ func TestRequests(t *testing.T) {
 			}
 		})
 	}
+}
+
+// rereads counts the further reads of a tag before it is written. A signer that took
+// long since its last read, on a slow machine, reads it once more.
+func rereads(requests []string) int {
+	n := 0
+	for i, r := range requests {
+		address, isWrite := strings.CutPrefix(r, "PUT ")
+		if !isWrite || !strings.Contains(address, "/manifests/sha256-") {
+			continue
+		}
+		reads := 0
+		for _, before := range requests[:i] {
+			if before == "GET "+address {
+				reads++
+			}
+		}
+		n += max(0, reads-1)
+	}
+	return n
 }

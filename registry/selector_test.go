@@ -15,6 +15,7 @@ import (
 	"github.com/containerd/platforms"
 
 	"github.com/cosignkit/cosignkit/registry"
+	"github.com/cosignkit/cosignkit/registry/hooks"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
 )
@@ -147,7 +148,7 @@ func TestWarnOnly(t *testing.T) {
 				ctx, stop = context.WithCancel(ctx)
 				stop()
 			}
-			image, result, err := client.Pull(ctx, cd.Client, reg.ref("app:"+c.tag), s, nil)
+			image, result, err := hooks.Pull(ctx, client, cd.Client, reg.ref("app:"+c.tag), s, nil)
 			if !c.let {
 				wantFamily(t, err, c.reason)
 				if result.Verified() || result != nil && result.Accepted {

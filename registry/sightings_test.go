@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/cosignkit/cosignkit/registry"
+	"github.com/cosignkit/cosignkit/registry/hooks"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
 )
@@ -82,7 +83,7 @@ func TestMirrorWithoutSignaturesIsSaidSo(t *testing.T) {
 				if test.mirror != nil {
 					pushUnsigned(ctx, t, plain, cd, mirror.ref("app:v1"), putImage(ctx, t, cd, "image"))
 					test.mirror(mirror)
-				} else if _, err := plain.Push(ctx, cd.Client, mirror.ref("app:v1"), putImage(ctx, t, cd, "image"), signerOf(t, newKey(t)), nil, registry.WithForm(form)); err != nil {
+				} else if _, err := hooks.Push(ctx, plain, cd.Client, mirror.ref("app:v1"), putImage(ctx, t, cd, "image"), signerOf(t, newKey(t)), nil, registry.WithForm(form)); err != nil {
 					t.Fatal(err)
 				}
 				log := &said{}

@@ -17,6 +17,7 @@ import (
 	"github.com/cosignkit/cosignkit/internal/embedded"
 	"github.com/cosignkit/cosignkit/internal/limits"
 	"github.com/cosignkit/cosignkit/registry"
+	"github.com/cosignkit/cosignkit/registry/hooks"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
 )
@@ -41,7 +42,7 @@ func (p *publisher) Sign(ctx context.Context, request signing.Request) ([]signin
 // ways are those to sign something that is here.
 var ways = map[string]func(ctx context.Context, c *registry.Client, cd *embedded.Client, ref string, target ocispec.Descriptor, signer signing.Signer, opts ...registry.SignOption) error{
 	"Push": func(ctx context.Context, c *registry.Client, cd *embedded.Client, ref string, target ocispec.Descriptor, signer signing.Signer, opts ...registry.SignOption) error {
-		_, err := c.Push(ctx, cd.Client, ref, target, signer, nil, opts...)
+		_, err := hooks.Push(ctx, c, cd.Client, ref, target, signer, nil, opts...)
 		return err
 	},
 	"SignPush": func(ctx context.Context, c *registry.Client, cd *embedded.Client, ref string, target ocispec.Descriptor, signer signing.Signer, opts ...registry.SignOption) error {
@@ -198,12 +199,12 @@ func TestPushOfWhatIsNotThereAsksNobody(t *testing.T) {
 	signer := &publisher{Signer: signerOf(t, newKey(t))}
 	missing := image
 	missing.Digest = digest.FromString("missing")
-	_, err := newClient(t, registry.Config{}).Push(ctx, cd.Client, reg.ref("app:v1"), missing, signer, nil)
+	_, err := hooks.Push(ctx, newClient(t, registry.Config{}), cd.Client, reg.ref("app:v1"), missing, signer, nil)
 	wantText(t, err, "not found")
 	c := newClient(t, registry.Config{Hosts: func(string) ([]docker.RegistryHost, error) {
 		return []docker.RegistryHost{{Host: reg.host, Scheme: "http", Path: "/v2", Capabilities: docker.HostCapabilityPull | docker.HostCapabilityResolve}}, nil
 	}})
-	_, err = c.Push(ctx, cd.Client, reg.ref("app:v1"), image, signer, nil)
+	_, err = hooks.Push(ctx, c, cd.Client, reg.ref("app:v1"), image, signer, nil)
 	wantText(t, err, "no host of the registry is configured")
 	if n := signer.preflights.Load(); n > 0 || len(reg.recorded()) > 0 {
 		t.Errorf("the signer was asked %d times, and the registry %q", n, reg.recorded())

@@ -80,10 +80,10 @@ func TestEmptyContentIsSignedForItselfAlone(t *testing.T) {
 	t.Parallel()
 	other := []byte("content that nobody signed")
 	sum := sha256.Sum256(other)
-	empty := verify.Artifact{Content: strings.NewReader("")}
 	for name, key := range keys {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			empty := verify.Artifact{Content: strings.NewReader("")}
 			signer, err := signing.NewKeySigner(signing.KeySignerConfig{Key: key(), SkipTransparencyLog: true})
 			if err != nil {
 				t.Fatal(err)

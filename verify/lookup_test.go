@@ -136,7 +136,7 @@ func statementFor(hex string) object {
 // something else, costs no request. The good signature among it is found.
 func TestJunkCausesNoLookUp(t *testing.T) {
 	t.Parallel()
-	const each = 1000
+	const each = 50
 	l := &logs{}
 	policy := newAttempt(signing.Bundle).policy
 	policy.Keys = []crypto.PublicKey{keys["P-256"]().Public()}

@@ -4,7 +4,6 @@
 package verify_test
 
 import (
-	"crypto"
 	"maps"
 	"sync"
 	"testing"
@@ -13,8 +12,6 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/cosignkit/cosignkit/internal/golden"
-	"github.com/cosignkit/cosignkit/signing"
-	"github.com/cosignkit/cosignkit/signing/keyfile"
 	"github.com/cosignkit/cosignkit/verify"
 	"github.com/cosignkit/cosignkit/verify/trust"
 )
@@ -122,28 +119,5 @@ func holdsVector(t *testing.T, v golden.Vector, sig verify.Signature) {
 	}
 	if stamped != v.Timestamp {
 		t.Errorf("has the times %v, want one of an authority: %t", sig.Timestamps, v.Timestamp)
-	}
-}
-
-// TestVectorKeysOpen holds that each private key that a release wrote opens, and
-// is that of the public key beside it.
-func TestVectorKeysOpen(t *testing.T) {
-	t.Parallel()
-	set := vectors(t)
-	for _, k := range set.Keys {
-		t.Run(k.Tool+" "+k.Kind, func(t *testing.T) {
-			t.Parallel()
-			private, err := keyfile.Open(t.Context(), set.Path(k.File), signing.Passphrase([]byte(k.Passphrase)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			public, err := verify.LoadPublicKey(set.Path(k.PublicKey))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if key, ok := private.Public().(interface{ Equal(crypto.PublicKey) bool }); !ok || !key.Equal(public) {
-				t.Error("the public key is another one")
-			}
-		})
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -90,49 +89,6 @@ func wycheproofGroups(t *testing.T, path string) []wycheproofGroup {
 		t.Fatal(err)
 	}
 	return all.Groups
-}
-
-// TestPublishedSignatureVectors: in each way in which a signature by a key can be
-// shown, the vectors that are valid are accepted, and no others.
-func TestPublishedSignatureVectors(t *testing.T) {
-	t.Parallel()
-	paths, err := filepath.Glob(filepath.Join(wycheproofVectors, "*.json.gz"))
-	if err != nil || len(paths) != len(wycheproofFiles) {
-		t.Fatalf("%d files, want %d; %v", len(paths), len(wycheproofFiles), err)
-	}
-	for _, path := range paths {
-		name := strings.TrimSuffix(filepath.Base(path), ".json.gz")
-		want, ok := wycheproofFiles[name]
-		if !ok {
-			t.Errorf("%s is not expected", name)
-			continue
-		}
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			results, accepted := map[string]int{}, map[string]int{}
-			for _, group := range wycheproofGroups(t, path) {
-				key, err := verify.ParsePublicKey(group.Key)
-				if err != nil {
-					t.Fatal(err)
-				}
-				for _, vector := range group.Tests {
-					results[vector.Result]++
-					for _, way := range want.show(t, key, vector) {
-						accepted[way]++
-					}
-				}
-			}
-			if results["valid"] != want.valid || results["invalid"] != want.invalid || results["acceptable"] != want.acceptable || len(results) > 3 {
-				t.Errorf("the file has %v vectors, want %+v", results, want)
-			}
-			for _, way := range []string{byContent, byDigest, asImage, asPayload} {
-				if n := want.accepted(way); accepted[way] != n {
-					t.Errorf("%d are accepted %s, want %d", accepted[way], way, n)
-				}
-			}
-			t.Logf("%v: accepted %v", results, accepted)
-		})
-	}
 }
 
 // The ways in which a vector is shown.

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/cosignkit/cosignkit/registry"
+	"github.com/cosignkit/cosignkit/registry/hooks"
 	"github.com/cosignkit/cosignkit/verify"
 )
 
@@ -65,7 +66,7 @@ func (p *pull) pull(ctx context.Context, a *app, cd *containerd.Client, client *
 		}
 		return newPulled(image.Name(), image.Target(), nil), nil
 	default:
-		image, result, err := client.Pull(ctx, cd, name, verifier, opts)
+		image, result, err := hooks.Pull(ctx, client, cd, name, verifier, opts)
 		if err != nil {
 			return nil, err
 		}

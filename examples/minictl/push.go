@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/cosignkit/cosignkit/registry"
+	"github.com/cosignkit/cosignkit/registry/hooks"
 	"github.com/cosignkit/cosignkit/signing"
 )
 
@@ -138,7 +139,7 @@ func pushOne(ctx context.Context, a *app, cd *containerd.Client, name reference.
 	if signer == nil {
 		err = cd.Push(ctx, name.String(), target, containerd.WithResolver(client.Resolver()))
 	} else {
-		signatures, err = client.Push(ctx, cd, name.String(), target, signer, nil, opts...)
+		signatures, err = hooks.Push(ctx, client, cd, name.String(), target, signer, nil, opts...)
 	}
 	if err != nil {
 		return nil, err

@@ -29,7 +29,7 @@ var arrows = map[string][]string{
 	"internal": nil,
 	// A module of its own, which may meet another version of this one: it uses what
 	// every user may.
-	tokens: {"signing", "verify"},
+	tokens:    {"signing", "verify"},
 	frontDoor: {"registry", "signing", "verify", "keyless", "internal"},
 }
 

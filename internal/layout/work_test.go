@@ -12,7 +12,6 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/cosignkit/cosignkit/internal/limits"
-	"github.com/cosignkit/cosignkit/internal/worktest"
 )
 
 const (
@@ -38,23 +37,6 @@ func layoutWith(t testing.TB, dir string, b []byte) *Layout {
 func decodeManifest(b []byte) {
 	if m, err := ParseManifest(b); err == nil {
 		m.Describe(m.MediaType, digest.FromBytes(b), int64(len(b)))
-	}
-}
-
-// TestLayoutsCostLinearWork counts what hostile files make each decoder allocate. It
-// counts for the whole process, and so runs alone.
-func TestLayoutsCostLinearWork(t *testing.T) {
-	dir := t.TempDir()
-	index := func(b []byte) {
-		l := layoutWith(t, dir, b)
-		_, _ = l.Index()
-		_ = l.Close()
-	}
-	for name, d := range map[string]worktest.Decoder{
-		"manifest": {Decode: decodeManifest, Seeds: [][]byte{[]byte(someManifest)}, PerByte: 512, Fixed: 1 << 16},
-		"index":    {Decode: index, Seeds: [][]byte{[]byte(someIndex)}, PerByte: 512, Fixed: 1 << 16},
-	} {
-		t.Run(name, func(t *testing.T) { worktest.Run(t, d) })
 	}
 }
 

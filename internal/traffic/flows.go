@@ -23,6 +23,7 @@ import (
 	"github.com/cosignkit/cosignkit/internal/embedded"
 	"github.com/cosignkit/cosignkit/internal/testimage"
 	"github.com/cosignkit/cosignkit/registry"
+	"github.com/cosignkit/cosignkit/registry/hooks"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
 )
@@ -117,7 +118,7 @@ func (f Flows) Push(ctx context.Context) (*Image, error) {
 		if err != nil {
 			return err
 		}
-		_, err = c.Push(ctx, cd.Client, f.Ref, image.Target, signer, nil, registry.WithForm(f.Form))
+		_, err = hooks.Push(ctx, c, cd.Client, f.Ref, image.Target, signer, nil, registry.WithForm(f.Form))
 		return err
 	})
 	return image, errors.Join(err, cd.Close())

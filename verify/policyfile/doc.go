@@ -14,7 +14,7 @@
 //
 //	policy, err := policyfile.Load("/etc/tool/policy.yaml", policyfile.Config{})
 //	…
-//	image, result, err := client.Pull(ctx, cd, "docker.io/library/alpine:latest", policy, nil)
+//	image, result, err := hooks.Pull(ctx, client, cd, "docker.io/library/alpine:latest", policy, nil)
 //
 // docs/policy.md documents the format. Nothing in a file is passed over: a field
 // that is not known, a value of another type, a scope that no image can be in, a

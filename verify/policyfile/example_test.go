@@ -42,7 +42,7 @@ rules:
 	if err != nil {
 		log.Fatal(err)
 	}
-	// client.Pull(ctx, cd, "registry.example/team/app:v1", p, nil), and all else
+	// hooks.Pull(ctx, client, cd, "registry.example/team/app:v1", p, nil), and all else
 	// that takes a verifier, goes by it.
 	var verifier verify.Verifier = p
 	_, err = verifier.Verify(context.Background(), verify.Image{Name: "docker.io/library/alpine:latest"}, nil)

@@ -7,13 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
-	"github.com/cosignkit/cosignkit/internal/limits"
 	"github.com/cosignkit/cosignkit/internal/tufrepo"
 )
 
@@ -258,26 +256,4 @@ func TestTUFKinds(t *testing.T) {
 			m.refuses(t, "not enough signatures", "2 2 2 2")
 		})
 	}
-}
-
-// TestTUFManyRoots: a refresh follows so many roots, and the next one goes on from
-// there.
-func TestTUFManyRoots(t *testing.T) {
-	t.Parallel()
-	m := newMirror(t)
-	for range limits.TUFRoots + 2 {
-		must(t, m.PublishRoot())
-	}
-	must(t, m.Rotate(metadata.TIMESTAMP))
-	m.publish(t, "two")
-	if err := m.refresh(t); err == nil || !strings.Contains(err.Error(), "not enough signatures") {
-		t.Errorf("error is %v", err)
-	}
-	if roots, err := os.ReadDir(m.path("roots")); len(roots) != limits.TUFRoots {
-		t.Errorf("the cache has %d roots, %v", len(roots), err)
-	}
-	if err := m.refresh(t); err != nil {
-		t.Error(err)
-	}
-	wantState(t, m.start(t), "two")
 }

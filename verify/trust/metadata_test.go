@@ -6,15 +6,12 @@ package trust_test
 import (
 	"bytes"
 	"fmt"
-	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
 	"github.com/cosignkit/cosignkit/internal/limits"
-	"github.com/cosignkit/cosignkit/internal/worktest"
 )
 
 // TestTUFForm: metadata is one JSON text that all parsers read alike. The signatures
@@ -65,37 +62,6 @@ func TestTUFForm(t *testing.T) {
 				}
 			})
 		}
-	}
-}
-
-// TestTUFDoesLinearWork: whatever a mirror serves as a file of metadata costs no
-// more than in proportion to its size. It counts what the process allocates, and so
-// runs alone.
-func TestTUFDoesLinearWork(t *testing.T) {
-	for _, file := range mirrorFiles[:4] {
-		t.Run(file, func(t *testing.T) {
-			m := newMirror(t)
-			m.rotate(t, metadata.ROOT)
-			m.publish(t, "two")
-			m.cache = filepath.Join(m.RootFile(), "cannot be made")
-			published := map[string]string{"root.json": "2.root.json", "snapshot.json": "2.snapshot.json", "targets.json": "2.targets.json"}[file]
-			if published == "" {
-				published = file
-			}
-			worktest.Run(t, worktest.Decoder{
-				Decode: func(b []byte) {
-					m.setAnswer(func(w http.ResponseWriter, r *http.Request) bool {
-						if !strings.HasSuffix(r.URL.Path, "/"+published) {
-							return false
-						}
-						_, _ = w.Write(b)
-						return true
-					})
-					_, _ = m.start(t).TrustedRoot(t.Context())
-				},
-				Seeds: [][]byte{readFile(t, m.dir, published)}, PerByte: 256, Fixed: 2 << 20,
-			})
-		})
 	}
 }
 

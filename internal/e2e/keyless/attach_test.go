@@ -24,6 +24,7 @@ import (
 	"github.com/cosignkit/cosignkit/internal/testimage"
 	"github.com/cosignkit/cosignkit/keyless"
 	"github.com/cosignkit/cosignkit/registry"
+	"github.com/cosignkit/cosignkit/registry/hooks"
 	"github.com/cosignkit/cosignkit/signing"
 )
 
@@ -120,7 +121,7 @@ func TestNothingIsAttached(t *testing.T) {
 					}
 
 					ctx, broken, token := signer()
-					attached, err := client.Push(ctx, cd.Client, ref, target.Target, broken, nil, registry.WithForm(form))
+					attached, err := hooks.Push(ctx, client, cd.Client, ref, target.Target, broken, nil, registry.WithForm(form))
 					wantFault(t, err, f.family, "", token)
 					if cancelled && !errors.Is(err, context.Canceled) {
 						t.Error(err)

@@ -25,6 +25,7 @@ import (
 	"github.com/cosignkit/cosignkit/internal/testimage"
 	"github.com/cosignkit/cosignkit/keyless"
 	"github.com/cosignkit/cosignkit/registry"
+	"github.com/cosignkit/cosignkit/registry/hooks"
 	"github.com/cosignkit/cosignkit/signing"
 	"github.com/cosignkit/cosignkit/verify"
 )
@@ -343,7 +344,7 @@ func TestPushWithoutAService(t *testing.T) {
 			address, _ := proxy(t, faults["forbids"], s.address())
 			token := mint(t, url.Values{})
 			signer := newSigner(t, around(t, s, address, 0), keyless.StaticToken(token))
-			_, err = client.Push(ctx, cd.Client, ref, images[0].Target, signer, nil)
+			_, err = hooks.Push(ctx, client, cd.Client, ref, images[0].Target, signer, nil)
 			wantFault(t, err, verify.ErrMisconfigured, s.named, token)
 			if body, code := ask(t, "/v2/"+strings.TrimSuffix(strings.TrimPrefix(ref, stack.Registry+"/"), ":v1")+"/tags/list"); strings.Contains(body, `"v1"`) {
 				t.Errorf("status %d, tags %s", code, body)
