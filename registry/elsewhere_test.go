@@ -106,19 +106,6 @@ func TestSignatureRepositoryBesideTheImage(t *testing.T) {
 	}
 }
 
-func TestSignatureRepositoriesThatAreNone(t *testing.T) {
-	t.Parallel()
-	for _, name := range []string{"UPPER", "host/app:tag", "host/app@sha256:" + strings.Repeat("a", 64), "https://host/app", "host/../app", "host/app ", "host/app\n"} {
-		_, err := registry.New(registry.Config{SignatureRepository: name})
-		wantFamily(t, err, verify.ErrMisconfigured)
-		reg, c, verifier, _ := signedImage(t, true, signing.Bundle)
-		_, err = c.Verify(t.Context(), reg.ref("app:v1"), verifier, registry.WithSignatureRepository(name))
-		wantFamily(t, err, verify.ErrMisconfigured)
-		_, err = c.Sign(t.Context(), reg.ref("app:v1"), signerOf(t, newKey(t)), registry.WithSignatureRepository(name))
-		wantFamily(t, err, verify.ErrMisconfigured)
-	}
-}
-
 func TestSignatureRepositoryFromEnvironment(t *testing.T) {
 	for value, want := range map[string]string{"": "", "registry.test/signatures": "registry.test/signatures", "user/signatures": "user/signatures"} {
 		t.Setenv("COSIGN_REPOSITORY", value)

@@ -21,7 +21,6 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/cosignkit/cosignkit/internal/limits"
 	"github.com/cosignkit/cosignkit/registry"
 	"github.com/cosignkit/cosignkit/registry/hooks"
 	"github.com/cosignkit/cosignkit/signing"
@@ -181,107 +180,6 @@ func TestTruncatedCompressionIsQuiet(t *testing.T) {
 	}
 }
 
-// TestListsThatAmplifyInMemory runs alone, since it measures. A descriptor takes
-// three bytes in the answer and more than two hundred in memory.
-func TestListsThatAmplifyInMemory(t *testing.T) {
-	list := func(field string, size, n int) []byte {
-		return fmt.Appendf(nil, `{"schemaVersion":2,"annotations":{"n":"%d"},%q:[{}%s]}`, n, field, strings.Repeat(",{}", size/3))
-	}
-	tests := []struct {
-		name  string
-		place string
-		// answers are what the place is, by the last element of their paths.
-		answers func(desc ocispec.Descriptor) map[string][]byte
-	}{
-		{"the referrers API lists millions", "referrers API", func(desc ocispec.Descriptor) map[string][]byte {
-			return map[string][]byte{desc.Digest.String(): list("manifests", 4<<20-200, 0)}
-		}},
-		{"the referrers tag lists millions", "referrers tag", func(desc ocispec.Descriptor) map[string][]byte {
-			return map[string][]byte{tagOf(desc.Digest): list("manifests", 4<<20-200, 0)}
-		}},
-		{"the signature tag has millions of layers", "signature tag", func(desc ocispec.Descriptor) map[string][]byte {
-			return map[string][]byte{tagOf(desc.Digest) + ".sig": list("layers", 4<<20-200, 0)}
-		}},
-		{"layers that are no descriptors, in many referrers", "referrers API", func(desc ocispec.Descriptor) map[string][]byte {
-			answers := map[string][]byte{}
-			index := ocispec.Index{MediaType: ocispec.MediaTypeImageIndex}
-			for n := range 64 {
-				b := fmt.Appendf(nil, `{"n":%d,"layers":[0%s]}`, n, strings.Repeat(",0", 16383))
-				answers[digest.FromBytes(b).String()] = b
-				index.Manifests = append(index.Manifests, ocispec.Descriptor{
-					MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromBytes(b), Size: int64(len(b)),
-				})
-			}
-			answers[desc.Digest.String()], _ = json.Marshal(index)
-			return answers
-		}},
-		{"many lists of layers in one manifest", "signature tag", func(desc ocispec.Descriptor) map[string][]byte {
-			layers := `,"layers":[0` + strings.Repeat(",0", 16383) + `]`
-			b := `{"a":0` + strings.Repeat(layers, (4<<20-100)/len(layers)) + `}`
-			return map[string][]byte{tagOf(desc.Digest) + ".sig": []byte(b)}
-		}},
-		{"layers with many annotations, in many referrers", "referrers API", func(desc ocispec.Descriptor) map[string][]byte {
-			answers := map[string][]byte{digest.FromString("p").String(): []byte("p")}
-			index := ocispec.Index{MediaType: ocispec.MediaTypeImageIndex}
-			annotations := manyAnnotations(2 << 20)
-			for n := range 8 {
-				b := fmt.Appendf(nil, `{"n":%d,"layers":[{"mediaType":"application/vnd.dev.cosign.simplesigning.v1+json","digest":%q,"size":1,%s}]}`,
-					n, digest.FromString("p"), annotations)
-				answers[digest.FromBytes(b).String()] = b
-				index.Manifests = append(index.Manifests, ocispec.Descriptor{
-					MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromBytes(b), Size: int64(len(b)),
-				})
-			}
-			answers[desc.Digest.String()], _ = json.Marshal(index)
-			return answers
-		}},
-		{"referrers with many annotations", "referrers API", func(desc ocispec.Descriptor) map[string][]byte {
-			entry := fmt.Sprintf(`{"mediaType":%q,"digest":%q,"size":2,%s,%s}`, ocispec.MediaTypeImageManifest, desc.Digest, manyAnnotations(1<<20), manyAnnotations(1<<20))
-			return map[string][]byte{desc.Digest.String(): []byte(`{"manifests":[` + entry + `]}`)}
-		}},
-		{"each of many referrers has many layers", "referrers API", func(desc ocispec.Descriptor) map[string][]byte {
-			answers := map[string][]byte{}
-			index := ocispec.Index{MediaType: ocispec.MediaTypeImageIndex}
-			for n := range 8 {
-				b := list("layers", 1<<20-200, n)
-				answers[digest.FromBytes(b).String()] = b
-				index.Manifests = append(index.Manifests, ocispec.Descriptor{
-					MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromBytes(b), Size: int64(len(b)),
-				})
-			}
-			answers[desc.Digest.String()], _ = json.Marshal(index)
-			return answers
-		}},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			reg := newTestRegistry(t, true)
-			c := newClient(t, registry.Config{})
-			cd, ctx := newStore(t)
-			desc := putImage(ctx, t, cd, "image")
-			pushUnsigned(ctx, t, c, cd, reg.ref("app:v1"), desc)
-			answers := test.answers(desc)
-			reg.onRequest(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-				b, ok := answers[r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]]
-				if !ok || strings.HasSuffix(r.URL.Path, "/manifests/"+desc.Digest.String()) {
-					next.ServeHTTP(w, r)
-					return
-				}
-				w.Header().Set("Content-Type", ocispec.MediaTypeImageIndex)
-				_, _ = w.Write(b)
-			})
-			n := allocated(func() {
-				_, err := c.Verify(ctx, reg.ref("app:v1"), verifierOf(t, newKey(t)))
-				wantFamily(t, err, verify.ErrRejected)
-				wantText(t, err, "limit exceeded: number of ")
-			})
-			if n > 128<<20 {
-				t.Errorf("%d bytes were allocated", n)
-			}
-		})
-	}
-}
-
 // manyAnnotations are size bytes of them, which take a dozen times that in memory.
 func manyAnnotations(size int) string {
 	var b strings.Builder
@@ -294,37 +192,6 @@ func manyAnnotations(size int) string {
 
 // tagOf is the referrers tag of a digest.
 func tagOf(d digest.Digest) string { return strings.Replace(d.String(), ":", "-", 1) }
-
-// TestTooManyCandidatesOverManyManifests: the number of signatures is limited
-// for all manifests together.
-func TestTooManyCandidatesOverManyManifests(t *testing.T) {
-	t.Parallel()
-	const manifests = 8
-	reg := newTestRegistry(t, true)
-	c := newClient(t, registry.Config{})
-	cd, ctx := newStore(t)
-	desc := putImage(ctx, t, cd, "image")
-	pushUnsigned(ctx, t, c, cd, reg.ref("app:v1"), desc)
-	// Of this size none is fetched, but each is one that could be.
-	layer := fmt.Sprintf(`{"mediaType":"application/vnd.dev.cosign.simplesigning.v1+json","digest":%q,"size":%d}`, digest.FromString(""), 1<<40)
-	for n := range manifests {
-		putRaw(t, reg, "app", "", ocispec.MediaTypeImageManifest, fmt.Appendf(nil,
-			`{"schemaVersion":2,"mediaType":%q,"annotations":{"n":"%d"},"subject":%s,"layers":[%s]}`,
-			ocispec.MediaTypeImageManifest, n, descJSON(desc), layer+strings.Repeat(","+layer, 499)))
-	}
-	result, err := c.Verify(ctx, reg.ref("app:v1"), verifierOf(t, newKey(t)))
-	wantFamily(t, err, verify.ErrRejected)
-	if n := len(result.Signatures); n == 0 || n > limits.Candidates+manifests {
-		t.Errorf("%d signatures in the result", n)
-	}
-	var limited bool
-	for _, s := range result.Signatures {
-		limited = limited || s.Err != nil && strings.Contains(s.Err.Error(), "number of signatures")
-	}
-	if !limited {
-		t.Error("the result does not say that there are more")
-	}
-}
 
 // putRaw puts a manifest into the registry, under the tag or else its digest.
 func putRaw(t *testing.T, reg *testRegistry, repo, tag, mediaType string, b []byte) digest.Digest {
@@ -397,34 +264,6 @@ func TestEndlessResolve(t *testing.T) {
 				t.Errorf("%d bytes were taken", n)
 			}
 		})
-	}
-}
-
-// TestOversizedSignatureManifest: another signer's manifest grew beyond what is
-// read. That is not the same as that there is none.
-func TestOversizedSignatureManifest(t *testing.T) {
-	t.Parallel()
-	reg, c, verifier, desc := signedImage(t, true, signing.Legacy)
-	tag := tagOf(desc.Digest) + ".sig"
-	var m map[string]any
-	if err := json.Unmarshal(getRaw(t, reg, "app", tag), &m); err != nil {
-		t.Fatal(err)
-	}
-	m["annotations"] = map[string]string{"pad": strings.Repeat("x", limits.Manifest)}
-	big, err := json.Marshal(m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	putRaw(t, reg, "app", tag, ocispec.MediaTypeImageManifest, big)
-
-	_, err = c.Verify(t.Context(), reg.ref("app:v1"), verifier)
-	wantFamily(t, err, verify.ErrRejected)
-	wantText(t, err, "limit exceeded")
-	_, err = c.Sign(t.Context(), reg.ref("app:v1"), signerOf(t, newKey(t)), registry.WithForm(signing.Legacy))
-	wantFamily(t, err, verify.ErrRejected)
-	wantText(t, err, "limit exceeded")
-	if got := reg.digestOf(t, "app", tag); got != digest.FromBytes(big) {
-		t.Errorf("what was under the tag was replaced by %s", got)
 	}
 }
 

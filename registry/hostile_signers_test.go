@@ -320,19 +320,6 @@ func TestNotFoundElsewhereIsNotUnsigned(t *testing.T) {
 	}
 }
 
-// TestNotFoundElsewhereLosesNoSignature has one ping after the other answer 404
-// while a second signature is added to the first, until there are no more.
-func TestNotFoundElsewhereLosesNoSignature(t *testing.T) {
-	t.Parallel()
-	n := int64(0)
-	for signAroundMissingPing(t, n) {
-		n++
-	}
-	if n == 0 {
-		t.Error("no ping was made")
-	}
-}
-
 // signAroundMissingPing reports whether there was an n-th ping.
 func signAroundMissingPing(t *testing.T, n int64) bool {
 	t.Helper()

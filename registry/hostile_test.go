@@ -605,26 +605,3 @@ func TestReferencesThatAreNone(t *testing.T) {
 		wantFamily(t, err, verify.ErrMisconfigured)
 	}
 }
-
-// TestReferencesAreNotRepeatedAsTheyAre: a reference may come from a project that is
-// somebody else's, and an error goes to a terminal.
-func TestReferencesAreNotRepeatedAsTheyAre(t *testing.T) {
-	t.Parallel()
-	c := newClient(t, registry.Config{})
-	verifier := verifierOf(t, newKey(t))
-	for _, ref := range []string{
-		"app\x1b]0;title\aB", "host.example/UP\u202eER", "host.example/app:\x1b[2J",
-		strings.Repeat("a", 1<<20), strings.Repeat("a.", 1<<19) + "example/app",
-		"app@" + strings.Repeat("a+", 1<<19) + "a:" + strings.Repeat("0", 64),
-	} {
-		_, err := c.Verify(t.Context(), ref, verifier)
-		wantFamily(t, err, verify.ErrMisconfigured)
-		_, _, resolved := c.VerifyingResolver(verifier).Resolve(t.Context(), ref)
-		wantFamily(t, resolved, verify.ErrMisconfigured)
-		for _, text := range []string{err.Error(), resolved.Error()} {
-			if len(text) > 10_000 || strings.ContainsAny(text, "\x1b\a\u202e") {
-				t.Errorf("%.40q: %d bytes: %.100q", ref, len(text), text)
-			}
-		}
-	}
-}

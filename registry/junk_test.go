@@ -13,13 +13,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/http"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -650,51 +648,6 @@ func TestMoreCandidatesThanOneListHas(t *testing.T) {
 			l := verify.Limits{Candidates: n + 1, Manifest: 16 << 20}
 			result, err := j.verify(t, l, registry.Config{})
 			wantAcceptedAmong(t, result, err)
-		})
-	}
-}
-
-// TestMemoryAmongJunk runs alone, since it measures: what was checked is not
-// kept, and what is read is not read many times over.
-func TestMemoryAmongJunk(t *testing.T) {
-	const n, size = 1000, 64 << 10
-	for _, place := range []junkPlace{junkPlaces[0], junkPlaces[6]} {
-		t.Run(place.name, func(t *testing.T) {
-			j := newJunkTest(t)
-			rest := make([]byte, size)
-			good := goodPiece(place.form)
-			var pieces []piece
-			numbers := map[string]int{} // by the paths of the blobs
-			for i := range n {
-				layer := bigJunk(place.form, size, i)
-				pieces = append(pieces, piece{layer: layer, number: 2*i + 1})
-				numbers["/v2/app/blobs/"+layer.Digest.String()] = i
-			}
-			place.fill(j.shelf, "app", j.image.Target, append(pieces, good))
-			var held atomic.Uint64
-			before := heap()
-			j.reg.onRequest(func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
-				if number, ok := numbers[r.URL.Path]; ok {
-					n, _ := fmt.Fprint(w, number)
-					_, _ = w.Write(rest[n:])
-					return
-				}
-				if strings.HasSuffix(r.URL.Path, "/blobs/"+good.layer.Digest.String()) {
-					held.Store(heap()) // the good one is read last
-				}
-				j.ServeHTTP(w, r)
-			})
-			var result *verify.Result
-			var err error
-			total := allocated(func() { result, err = j.verify(t, verify.Limits{TotalBytes: 128 << 20}, registry.Config{}) })
-			wantAcceptedAmong(t, result, err)
-			t.Logf("%d kB allocated and %d kB held, for %d kB", total>>10, (held.Load()-min(held.Load(), before))>>10, n*size>>10)
-			if most := before + 16<<20; held.Load() > most || held.Load() == 0 {
-				t.Errorf("%d bytes are held, want %d at most", held.Load(), most)
-			}
-			if most := uint64(8 * n * size); total > most {
-				t.Errorf("%d bytes were allocated, want %d at most", total, most)
-			}
 		})
 	}
 }

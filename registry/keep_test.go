@@ -132,48 +132,6 @@ func TestKeepingAgainChangesNothing(t *testing.T) {
 	}
 }
 
-// A registry can make any number of signatures of one, by what is in them and not
-// signed.
-func TestKeptSignaturesAreBounded(t *testing.T) {
-	t.Parallel()
-	n := newNode(t)
-	image := putImage(n.ctx, t, n.cd, "app")
-	record(n, image)
-	const foreign = "containerd.io/gc.ref.content.referrer.sha256.0123456789ab"
-	sbom := putJSON(n.ctx, t, n.cd, ocispec.MediaTypeImageManifest, `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","artifactType":"application/spdx+json"}`)
-	n.label(image.Digest, foreign, sbom.Digest.String())
-
-	results := n.results(image, limits.KeptSignatures+8, signing.Bundle)
-	n.keep(results...)
-	if kept := len(n.kept(image.Digest)); kept != limits.KeptSignatures+1 {
-		t.Errorf("%d signatures are kept beside what is not ours, want %d", kept-1, limits.KeptSignatures)
-	}
-	if !slices.Contains(n.kept(image.Digest), sbom.Digest) {
-		t.Error("what somebody else keeps was pushed out")
-	}
-	n.collect()
-	n.down()
-	last := results[len(results)-1]
-	n.keep(last) // and it is there already
-	blobs := n.count()
-	n.collect()
-	if n.count() != blobs {
-		t.Error("keeping left something to collect")
-	}
-
-	many := *last
-	many.Signatures = nil
-	for i := range 2 * limits.KeptSignatures {
-		s := last.Signatures[0]
-		s.Candidate.Bundle = append(slices.Clone(s.Candidate.Bundle), strings.Repeat(" ", i+1)...)
-		many.Signatures = append(many.Signatures, s)
-	}
-	n.keep(&many)
-	if kept := len(n.kept(image.Digest)); kept != limits.KeptSignatures+1 {
-		t.Errorf("%d signatures are kept of one result, want %d", kept-1, limits.KeptSignatures)
-	}
-}
-
 func record(n *node, image ocispec.Descriptor) {
 	n.Helper()
 	if _, err := n.cd.ImageService().Create(n.ctx, images.Image{Name: n.reg.ref("app:v1"), Target: image}); err != nil {

@@ -200,57 +200,6 @@ func TestLayoutWithBrokenSignature(t *testing.T) {
 	}
 }
 
-// TestLayoutReadsOnlySoMuch: many large manifests are refused together.
-func TestLayoutReadsOnlySoMuch(t *testing.T) {
-	t.Parallel()
-	o := newOCIDir(t)
-	image := o.image("a")
-	o.list(image, annotationKind, cosignKindPrefix+"image")
-	padding := strings.Repeat(" ", 1<<20-4096)
-	for i := range 34 {
-		text := fmt.Sprintf(`{"mediaType":%q,"annotations":{"i":"%d"},"subject":%s}`, ocispec.MediaTypeImageManifest, i, descJSON(image))
-		desc := o.blob(ocispec.MediaTypeImageManifest, text+padding)
-		o.Manifests = append(o.Manifests, desc)
-	}
-	o.save()
-	_, err := lookUpLayout(t.Context(), o.resolver())
-	wantText(t, err, "manifests of the layout in bytes is larger than")
-
-	// Unlisted, where cosign saved.
-	o.Manifests = o.Manifests[:1]
-	o.save()
-	_, err = lookUpLayout(t.Context(), o.resolver())
-	wantText(t, err, "manifests of the layout in bytes is larger than")
-
-	// Elsewhere they are not looked at.
-	o.Manifests[0].Annotations = nil
-	o.save()
-	if _, err = lookUpLayout(t.Context(), o.resolver()); err != nil {
-		t.Error(err)
-	}
-}
-
-// TestLayoutReadsSignaturesFirst: what is no signature, by its descriptor, takes
-// nothing away from what may be one.
-func TestLayoutReadsSignaturesFirst(t *testing.T) {
-	t.Parallel()
-	o, key := newOCIDir(t), newKey(t)
-	image := o.image("a")
-	for i := range 10 {
-		desc := o.blob(ocispec.MediaTypeImageManifest, fmt.Sprintf(`{"annotations":{"i":"%d"},"subject":%s}`, i, descJSON(image))+strings.Repeat(" ", 4<<20-4096))
-		desc.ArtifactType = "application/spdx+json"
-		o.Manifests = append(o.Manifests, desc)
-	}
-	o.list(image, ocispec.AnnotationRefName, "v1")
-	c := layoutClient(t, o.dir)
-	if _, err := c.Sign(t.Context(), layoutRef, signerOf(t, key)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.Verify(t.Context(), layoutRef, verifierOf(t, key)); err != nil {
-		t.Error(err)
-	}
-}
-
 // TestLayoutJunkAmongBlobs: what is no manifest is passed over where unlisted
 // bundles are looked for.
 func TestLayoutJunkAmongBlobs(t *testing.T) {
