@@ -28,7 +28,7 @@ var errAnnotations = errors.New("cosign checks no annotations of bundles, and th
 
 func (e *engine) openBundle(image verify.Image, c verify.Candidate, _ root.TrustedMaterial) (attempt, error) {
 	if len(e.options.Annotations) > 0 {
-		return nil, fault.New(verify.ErrMisconfigured, "verify", image.String(), "annotations", errAnnotations)
+		return nil, fault.New(verify.ErrMisconfigured, "ask cosign", "", "", errAnnotations)
 	}
 	pb, err := e.guardBundle(c.Bundle)
 	if err != nil {

@@ -12,8 +12,9 @@
 //	verifier := verify.Both(now, old)
 //
 // cosign is asked about one candidate at a time, offline, and about each key and each
-// identity of the policy by itself, as if it was run once for each. A signature that
-// passes for one of them is good.
+// identity of the policy by itself, as if it was run once for each: for keys on P-384 and
+// P-521 with the default of --signature-digest-algorithm, and with the hash of the
+// curve. A signature that passes once is good.
 //
 // # Where it is stricter
 //

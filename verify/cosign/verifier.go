@@ -5,7 +5,6 @@ package cosign
 
 import (
 	"context"
-	"crypto"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
@@ -19,6 +18,7 @@ import (
 	"github.com/sigstore/sigstore/pkg/signature"
 
 	"github.com/cosignkit/cosignkit/internal/fault"
+	"github.com/cosignkit/cosignkit/internal/keys"
 	"github.com/cosignkit/cosignkit/verify"
 )
 
@@ -87,8 +87,8 @@ type engine struct {
 	limits  verify.Limits
 }
 
-// signer is a key or an identity. cosign verify is run with one of them, and decides
-// for bundles about no more than one.
+// signer is a key with one of its hashes, or an identity. cosign verify is run with one
+// of them, and decides for bundles about no more than one.
 type signer struct {
 	keyID   string
 	options cosign.CheckOpts
@@ -109,18 +109,18 @@ func (e *engine) prepare(p verify.Policy) error {
 		}
 	}
 	for _, key := range p.Keys {
-		s := signer{options: e.options}
 		content, err := x509.MarshalPKIXPublicKey(key)
 		if err != nil {
 			return err
 		}
 		sum := sha256.Sum256(content)
-		s.keyID = "sha256:" + hex.EncodeToString(sum[:])
-		// The hash is the default of cosign verify, whatever the key is.
-		if s.options.SigVerifier, err = signature.LoadVerifier(key, crypto.SHA256); err != nil {
-			return err
+		for _, hash := range keys.Hashes(key) {
+			s := signer{options: e.options, keyID: "sha256:" + hex.EncodeToString(sum[:])}
+			if s.options.SigVerifier, err = signature.LoadVerifier(key, hash); err != nil {
+				return err
+			}
+			e.signers = append(e.signers, s)
 		}
-		e.signers = append(e.signers, s)
 	}
 	for _, i := range p.Identities {
 		s := signer{options: e.options}
