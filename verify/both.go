@@ -7,6 +7,8 @@ import (
 	"context"
 	"fmt"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"github.com/cosignkit/cosignkit/internal/fault"
 )
 
@@ -39,23 +41,35 @@ func (b both) Limits() Limits {
 func (b both) Verify(ctx context.Context, image Image, candidates []Candidate) (*Result, error) {
 	result, err := b.first.Verify(ctx, image, candidates)
 	other, otherErr := b.second.Verify(ctx, image, candidates)
+	refused, otherRefused := stripped(err), stripped(otherErr)
 	if result != nil {
-		result.compare(other, err, otherErr)
+		result.compare(other, refused, otherRefused)
 		if otherErr != nil {
-			result.Accepted, result.Matched = false, Image{}.Target
+			result.Accepted, result.Matched = false, ocispec.Descriptor{}
 		}
 	}
 	switch {
-	case otherErr == nil:
+	case otherErr == nil && err == nil:
+		return result, nil
 	case err == nil:
-		err = fmt.Errorf("the first verifier accepts it, and the second does not: %w", otherErr)
-	case err.Error() != otherErr.Error():
-		err = fmt.Errorf("%w; the second verifier: %w", err, otherErr)
+		err = fmt.Errorf("the first verifier accepts it, and the second does not: %w", otherRefused)
+	case otherErr != nil && refused.Error() != otherRefused.Error():
+		err = fmt.Errorf("%w; the second verifier: %w", refused, otherRefused)
 	}
-	if err != nil {
-		return result, fault.New(ErrRejected, opVerify, image.String(), "", err)
+	return result, fault.New(ErrRejected, opVerify, image.String(), "", err)
+}
+
+// stripped is an error of a verification without what the error around it says as well.
+func stripped(err error) error {
+	e, ok := err.(*fault.Error) //nolint:errorlint // this very error, not one in its chain
+	switch {
+	case !ok || e.Op != opVerify || e.Err == nil:
+		return err
+	case e.Stage != "":
+		return fmt.Errorf("%w: %s: %w", e.Kind, e.Stage, e.Err)
+	default:
+		return fmt.Errorf("%w: %w", e.Kind, e.Err)
 	}
-	return result, nil
 }
 
 // compare lists where another Verifier decided otherwise about the same candidates.
