@@ -21,7 +21,8 @@ import (
 
 // TestDifferencesFromCosign has this package and cosign's own verification judge all
 // golden vectors and their alterations. What one of them alone accepts is the list in
-// testdata/differences.txt, with a reason for each.
+// testdata/differences.txt, with a reason for each. See also
+// TestDifferencesFromCosignByForgery.
 func TestDifferencesFromCosign(t *testing.T) {
 	t.Parallel()
 	set, all, d := vectors(t), alterations(), &differences{}

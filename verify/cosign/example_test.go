@@ -16,7 +16,7 @@ import (
 	"github.com/cosignkit/cosignkit/verify/cosign"
 )
 
-// Run the verifier of package verify beside cosign's own for a while. Clients of
+// Ask package verify and cosign's own library about each image. Clients of
 // package registry take what Both returns like any other verifier.
 func Example() {
 	key, err := verify.LoadPublicKey("../../testdata/keys/ed25519.pub")
