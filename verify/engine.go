@@ -32,9 +32,9 @@ func NewWithEngine(policy Policy, engine Engine) (Verifier, error) {
 	switch {
 	case err != nil:
 	case v.threshold > 1:
-		err = errors.New("Threshold is above 1, and the engine decides about one signature at a time")
+		err = errors.New("an engine decides about one signature at a time, and the policy has a Threshold above 1")
 	case v.lookup != nil:
-		err = errors.New("the engine looks up no log entries, and the policy has a LogLookup")
+		err = errors.New("an engine looks up no log entries, and the policy has a LogLookup")
 	}
 	if err != nil {
 		return nil, fault.New(ErrMisconfigured, "new verifier", "", "policy", err)
