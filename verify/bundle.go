@@ -53,13 +53,19 @@ func (v *validated) verifyImageBundle(ctx context.Context, image Image, b []byte
 	if got := parsed.GetType(); got != intoto.StatementTypeUri {
 		return finding{}, Claims{}, fmt.Errorf("statement of type %.128q, want %q", got, intoto.StatementTypeUri)
 	}
-	subject, err := subjectOf(parsed, map[string]string{d.Algorithm().String(): d.Encoded()}, "image")
-	if err != nil {
-		return finding{}, Claims{}, err
-	}
-	claims := claimsOf(parsed, subject, statement)
-	claims.payload, err = render(d, types.CosignSignPredicateType, claims.Repository, subject.GetAnnotations().AsMap())
+	claims, err := imageClaims(parsed, d, statement)
 	return found, claims, err
+}
+
+// imageClaims reads what a statement says about the image.
+func imageClaims(statement *intoto.Statement, d digest.Digest, raw []byte) (Claims, error) {
+	subject, err := subjectOf(statement, map[string]string{d.Algorithm().String(): d.Encoded()}, "image")
+	if err != nil {
+		return Claims{}, err
+	}
+	claims := claimsOf(statement, subject, raw)
+	claims.payload, err = render(d, claims.PredicateType, claims.Repository, subject.GetAnnotations().AsMap())
+	return claims, err
 }
 
 // verifyBundle checks a Sigstore bundle over an artifact, and returns the

@@ -89,11 +89,15 @@ func legacyClaims(b []byte, image Image) (Claims, error) {
 	if len(p.Optional) > limits.Annotations {
 		return Claims{}, limits.Exceeded("number of annotations", limits.Annotations)
 	}
+	return payloadClaims(p, b), nil
+}
+
+func payloadClaims(p payload.SimpleContainerImage, raw []byte) Claims {
 	return Claims{
 		Repository:  p.Critical.Identity.DockerReference,
 		Annotations: stringsOf(p.Optional),
-		payload:     json.RawMessage(b),
-	}, nil
+		payload:     json.RawMessage(raw),
+	}
 }
 
 // stringsOf keeps the annotations that are strings: a policy can only ask for

@@ -157,6 +157,7 @@ func RemapRepository(prefixes map[string]string) RepositoryMatcher {
 
 // validated is a Policy whose every field can be honoured.
 type validated struct {
+	engine      Engine // nil for our own
 	keys        []policyKey
 	identities  []sgverify.CertificateIdentity
 	threshold   int

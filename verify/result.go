@@ -47,6 +47,9 @@ type Result struct {
 	// enough, and their order, may change from one to the next: what must hold
 	// belongs into the policy, and is not to be read from here.
 	Signatures []Signature
+
+	// Differences are where the verifiers of [Both] do not agree, in words.
+	Differences []string
 }
 
 // Form is the form of a candidate.
@@ -176,16 +179,17 @@ func (r Result) MarshalJSON() ([]byte, error) {
 		unverified = r.Unverified.Error()
 	}
 	return json.Marshal(struct {
-		Name       string        `json:"name"`
-		Digest     string        `json:"digest"`
-		MediaType  string        `json:"mediaType,omitempty"`
-		Matched    digest.Digest `json:"matched,omitempty"`
-		Rule       string        `json:"rule,omitempty"`
-		Accepted   bool          `json:"accepted"`
-		Verified   bool          `json:"verified"`
-		Unverified string        `json:"unverified,omitempty"`
-		Signatures []signature   `json:"signatures"`
-	}{r.Image.Name, r.Image.Target.Digest.String(), r.Image.Target.MediaType, r.Matched.Digest, r.Rule, r.Accepted, r.Verified(), unverified, signatures})
+		Name        string        `json:"name"`
+		Digest      string        `json:"digest"`
+		MediaType   string        `json:"mediaType,omitempty"`
+		Matched     digest.Digest `json:"matched,omitempty"`
+		Rule        string        `json:"rule,omitempty"`
+		Accepted    bool          `json:"accepted"`
+		Verified    bool          `json:"verified"`
+		Unverified  string        `json:"unverified,omitempty"`
+		Signatures  []signature   `json:"signatures"`
+		Differences []string      `json:"differences,omitempty"`
+	}{r.Image.Name, r.Image.Target.Digest.String(), r.Image.Target.MediaType, r.Matched.Digest, r.Rule, r.Accepted, r.Verified(), unverified, signatures, r.Differences})
 }
 
 // Payloads renders the signatures that passed as cosign verify prints them: an

@@ -68,6 +68,13 @@ func (s *specimen) trusted(t testing.TB) object {
 // verify verifies what the specimen is by now.
 func (s *specimen) verify(t testing.TB) (*verify.Result, error) {
 	t.Helper()
+	candidates := s.now(t)
+	return newVerifier(t, s.policy).Verify(t.Context(), s.image, candidates)
+}
+
+// now returns the candidates that the specimen has by now, and completes its policy.
+func (s *specimen) now(t testing.TB) []verify.Candidate {
+	t.Helper()
 	if s.root != nil {
 		roots, err := trust.Parse(marshal(t, s.root))
 		if err != nil {
@@ -75,12 +82,11 @@ func (s *specimen) verify(t testing.TB) (*verify.Result, error) {
 		}
 		s.policy.TrustedRoots = roots
 	}
-	verifier := newVerifier(t, s.policy)
 	var candidates []verify.Candidate
 	for _, sample := range s.samples {
 		candidates = append(candidates, sample.candidate(t))
 	}
-	return verifier.Verify(t.Context(), s.image, candidates)
+	return candidates
 }
 
 // sample is one signature.

@@ -225,6 +225,9 @@ func (v *validated) verifyOne(ctx context.Context, image Image, c Candidate, mat
 		s.Form = FormLegacy
 	}
 	return recovered(s, func() (found finding, claims Claims, err error) {
+		if v.engine != nil {
+			return v.ask(ctx, image, c, material)
+		}
 		if s.Form == FormBundle {
 			found, claims, err = v.verifyImageBundle(ctx, image, c.Bundle, material)
 		} else {

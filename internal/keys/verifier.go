@@ -44,7 +44,7 @@ type Verifier struct {
 func Verifiers(public crypto.PublicKey) ([]Verifier, error) {
 	var all []Verifier
 	_, edwards := public.(ed25519.PublicKey)
-	for _, hash := range hashesOf(public) {
+	for _, hash := range Hashes(public) {
 		v, err := signature.LoadVerifier(public, hash)
 		if err != nil {
 			return nil, err
@@ -61,7 +61,9 @@ func Verifiers(public crypto.PublicKey) ([]Verifier, error) {
 	return all, nil
 }
 
-func hashesOf(public crypto.PublicKey) []crypto.Hash {
+// Hashes returns the hashes that cosign has signed with under a key like public, that of
+// this library first.
+func Hashes(public crypto.PublicKey) []crypto.Hash {
 	if key, ok := public.(*ecdsa.PublicKey); ok {
 		switch key.Curve {
 		case elliptic.P384():
