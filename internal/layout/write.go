@@ -58,8 +58,8 @@ func Create(ctx context.Context, dir string) (*Layout, error) {
 // begin makes an empty layout. The version comes last: with it, all is there.
 func (l *Layout) begin(ctx context.Context) error {
 	// No lock is left behind in a directory that is for something else.
-	if _, err := l.root.Lstat(lockName); errors.Is(err, fs.ErrNotExist) {
-		if err := l.checkEmpty(); err != nil {
+	if !l.isBegun() {
+		if err := l.checkEmpty(); err != nil && !l.isBegun() {
 			return err
 		}
 	}
@@ -83,6 +83,13 @@ func (l *Layout) begin(ctx context.Context) error {
 		return err
 	}
 	return l.writeJSON(ocispec.ImageLayoutFile, ocispec.ImageLayout{Version: ocispec.ImageLayoutVersion})
+}
+
+// isBegun reports whether a writer has begun the layout, since the directory was
+// looked at.
+func (l *Layout) isBegun() bool {
+	_, err := l.root.Lstat(lockName)
+	return err == nil
 }
 
 func (l *Layout) checkEmpty() error {
