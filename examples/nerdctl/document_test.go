@@ -32,7 +32,7 @@ var places = map[string]string{
 var (
 	diffBlock = regexp.MustCompile("(?ms)^```diff\n(.*?)^```$")
 	// ours is what only the added lines may mention.
-	ours = regexp.MustCompile(`cosignkit\.|cosignkit/cosignkit|\bverified\b|Signing|\.Cosign\b`)
+	ours = regexp.MustCompile(`\bcosignkit\.[A-Z]|\bkeyfile\b|"github.com/cosignkit/cosignkit"|\bverified\b|Signing|\.Cosign\b`)
 )
 
 // TestTheLinesOfTheDocument: the lines that docs/nerdctl.md adds are, run by run,

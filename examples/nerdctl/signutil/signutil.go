@@ -16,8 +16,7 @@ import (
 // Cosign signs and verifies in this process.
 func Cosign(g types.GlobalCommandOptions) cosignkit.Config {
 	config := cosignkit.ConfigFromEnvironment(g.HostsDir, g.InsecureRegistry)
-	config.OtherProviders, config.Disabled = []string{"notation"}, !g.Experimental
-	config.KeyFile, config.Log = keyfile.Open, cosignkit.ContainerdLog
+	config.OtherProviders, config.Disabled, config.KeyFile, config.Log = []string{"notation"}, !g.Experimental, keyfile.Open, cosignkit.ContainerdLog
 	return config
 }
 
