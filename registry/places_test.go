@@ -15,6 +15,7 @@ import (
 
 	"github.com/cosignkit/cosignkit/internal/limits"
 	"github.com/cosignkit/cosignkit/registry"
+	"github.com/cosignkit/cosignkit/registry/hooks"
 	"github.com/cosignkit/cosignkit/signing"
 )
 
@@ -90,7 +91,7 @@ func TestNothingIsSignedThatCannotBeAttached(t *testing.T) {
 				wantText(t, err, "look where the signature goes")
 				wantText(t, err, c.want)
 				signer.preflight = nil // comes before the image is there
-				_, err = client.Push(ctx, cd.Client, reg.ref("app:v2"), target, signer, nil, registry.WithForm(c.form))
+				_, err = hooks.Push(ctx, client, cd.Client, reg.ref("app:v2"), target, signer, nil, registry.WithForm(c.form))
 				wantText(t, err, "tag v2 is not written")
 				wantText(t, err, c.want)
 			})
@@ -121,7 +122,7 @@ func TestSignatureRepositoryThatDoesNotExistYet(t *testing.T) {
 			cd, ctx := newStore(t)
 			key := newKey(t)
 			c := newClient(t, registry.Config{SignatureRepository: reg.ref("signatures")})
-			if _, err := c.Push(ctx, cd.Client, reg.ref("app:v1"), putImage(ctx, t, cd, "image"), signerOf(t, key), nil, registry.WithForm(form)); err != nil {
+			if _, err := hooks.Push(ctx, c, cd.Client, reg.ref("app:v1"), putImage(ctx, t, cd, "image"), signerOf(t, key), nil, registry.WithForm(form)); err != nil {
 				t.Errorf("API %t, %s: %v", api, form, err)
 				continue
 			}
