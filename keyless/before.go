@@ -23,18 +23,24 @@ import (
 // record there, and each new attempt adds another one.
 
 // checkTrust refuses services whose replies cannot verify, whatever they are,
-// because trusted names no service of that kind that is in use now.
+// because trusted names fewer services of that kind that are in use now.
 func (c *Client) checkTrust(trusted *verify.TrustedRoot, logs, authorities []root.Service) error {
 	material, now := trusted.Material(), time.Now()
-	trustsLog := false
+	trustedLogs, trustedAuthorities := 0, len(material.TimestampingAuthorities())
 	for _, log := range material.RekorLogs() {
-		trustsLog = trustsLog || !now.Before(log.ValidityPeriodStart) && (log.ValidityPeriodEnd.IsZero() || !now.After(log.ValidityPeriodEnd))
+		if !now.Before(log.ValidityPeriodStart) && (log.ValidityPeriodEnd.IsZero() || !now.After(log.ValidityPeriodEnd)) {
+			trustedLogs++
+		}
 	}
 	switch {
-	case len(logs) > 0 && !trustsLog:
+	case len(logs) > 0 && trustedLogs == 0:
 		return errors.New("the trusted root has no transparency log that is in use now; nothing that a log records would verify")
-	case len(authorities) > 0 && len(material.TimestampingAuthorities()) == 0:
+	case len(logs) > trustedLogs:
+		return fmt.Errorf("the signing config asks for %d transparency logs, and the trusted root has %d that are in use now", len(logs), trustedLogs)
+	case len(authorities) > 0 && trustedAuthorities == 0:
 		return errors.New("the trusted root has no timestamp authority; no timestamp would verify")
+	case len(authorities) > trustedAuthorities:
+		return fmt.Errorf("the signing config asks for %d timestamp authorities, and the trusted root has %d", len(authorities), trustedAuthorities)
 	}
 	return nil
 }

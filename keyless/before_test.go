@@ -153,6 +153,45 @@ func TestNothingIsRecordedThatTheTrustedRootCannotVerify(t *testing.T) {
 	}
 }
 
+// TestNothingIsRecordedUnlessEachLogCanBeAsked: of several logs, the first would keep
+// the entry when the second cannot be asked.
+func TestNothingIsRecordedUnlessEachLogCanBeAsked(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		second string
+		change func(*prototrustroot.TrustedRoot)
+		want   string
+	}{
+		"the second over plain HTTP": {"http://second.test", nil, "plain HTTP"},
+		"the second at no address":   {"second.test", nil, "is not the URL of a service"},
+		"the trusted root has one":   {"https://second.test", func(r *prototrustroot.TrustedRoot) { r.Tlogs = r.Tlogs[:1] }, "asks for 2 transparency logs"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDeployment()
+			config, err := ParseSigningConfig([]byte(configOf(
+				`"caUrls":[`+service(fulcioURL, 1, "a", inUse)+`]`,
+				`"rekorTlogUrls":[`+service(c.second, 1, "a", inUse)+","+service(v1URL, 1, "b", inUse)+`]`, `"rekorTlogConfig":{"selector":"ALL"}`)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			client := d.client(t, everything, func(k *Config) {
+				k.SigningConfig = config
+				if c.change != nil {
+					k.TrustedRoots = d.trusted(t, c.change)
+				}
+			})
+			for _, form := range []signing.Form{signing.Bundle, signing.Both} {
+				_, err = record(t.Context(), t, client, newP256(), form)
+				wantFault(t, err, verify.ErrMisconfigured, c.want)
+				_, err = newSigner(t, client, SignerConfig{Tokens: &tokens{}}).Sign(t.Context(), theRequest(form))
+				wantFault(t, err, verify.ErrMisconfigured, c.want)
+			}
+			wantUnpublished(t, d)
+		})
+	}
+}
+
 // TestNoCertificateIsIssuedInVain: a certificate shows the identity for ever,
 // whether anything is signed with it or not.
 func TestNoCertificateIsIssuedInVain(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -159,7 +160,11 @@ func (c *Client) services(legacy bool, key crypto.PublicKey, certified bool) (lo
 		return nil, nil, errors.New("the signing config names no transparency log and no timestamp authority")
 	}
 	for _, service := range slices.Concat(logs, authorities) {
-		if _, err := parseURL(service.URL); err != nil {
+		u, err := parseURL(service.URL)
+		if err == nil {
+			err = origin.Rule{Plain: func(*url.URL) bool { return c.config.InsecureAllowHTTP }}.Check(u)
+		}
+		if err != nil {
 			return nil, nil, err
 		}
 	}

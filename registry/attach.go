@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/containerd/containerd/v2/core/remotes/docker"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -28,6 +29,55 @@ func (r repository) attach(ctx context.Context, target ocispec.Descriptor, s che
 		return r.attachLegacy(ctx, target, s)
 	}
 	return r.attachBundle(ctx, target, s)
+}
+
+// checkPlaces refuses to sign subject if what is where signatures of form live
+// keeps another one from being attached. Permission to write is not known before
+// something is written.
+func (r repository) checkPlaces(ctx context.Context, subject digest.Digest, form signing.Form) error {
+	// The token is the one that attaching takes, which asks for more: what may be
+	// read before a repository exists is less than what may be read then.
+	ctx, err := docker.ContextWithRepositoryScope(ctx, r.spec(), true)
+	if err != nil {
+		return err
+	}
+	another := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: subject}
+	if form != signing.Bundle && form != "" {
+		err = r.checkTag(ctx, signatureTag(subject), &signatureManifest{add: another})
+	}
+	if err == nil && form != signing.Legacy {
+		err = r.checkReferrers(ctx, subject, &referrersIndex{add: another})
+	}
+	if r.elsewhere != "" && isDenied(err) {
+		return nil // it may not exist yet
+	}
+	return err
+}
+
+// checkReferrers looks at the referrers tag if bundles are listed there.
+func (r repository) checkReferrers(ctx context.Context, subject digest.Digest, index *referrersIndex) error {
+	hasAPI := errors.New("one is enough")
+	b := &budget{limits: verify.Limits{}.WithDefaults()}
+	err := r.eachReferrer(ctx, subject, b, func(int, ocispec.Descriptor, error) error { return hasAPI })
+	switch {
+	case errors.Is(err, errNoReferrersAPI), errors.Is(err, errNoIndexType):
+	case err != nil && !errors.Is(err, hasAPI):
+		return err
+	case r.hosts != nil:
+		return nil
+	}
+	return r.checkTag(ctx, referrersTag(subject), index)
+}
+
+func (r repository) checkTag(ctx context.Context, tag string, s shared) error {
+	current, err := r.readTag(ctx, tag)
+	if err == nil {
+		_, err = s.merge(current)
+	}
+	if err != nil {
+		return fmt.Errorf("tag %s: %w", tag, err)
+	}
+	return nil
 }
 
 // attachBundle pushes a manifest that refers to target and has the bundle as

@@ -202,10 +202,14 @@ func (c *Client) SignImage(ctx context.Context, image verify.Image, signer signi
 		return nil, fault.New(verify.ErrMisconfigured, opSign, image.Name, "image", err)
 	}
 	_, err = leash.Operation(ctx, verify.ErrRejected, opSign, image.String(), func(ctx context.Context) (none struct{}, err error) {
+		s, err := c.ready(ctx, c.pushSource(), name, image.Target, signer, o)
+		if err != nil {
+			return none, fault.New(kindOf(err), opSign, image.String(), "", err)
+		}
 		if err := o.preflight(ctx, signer, name, image.Target); err != nil {
 			return none, fault.New(verify.ErrInconclusive, opSign, image.String(), "preflight", err)
 		}
-		if err := c.signTarget(ctx, c.pushSource(), name, image.Target, signer, o); err != nil {
+		if err := s.signAll(ctx); err != nil {
 			return none, fault.New(kindOf(err), opSign, image.String(), "", err)
 		}
 		return none, nil
@@ -280,32 +284,44 @@ func (o signOptions) preflight(ctx context.Context, signer signing.Signer, name 
 // signTarget signs, attaches and reads back: target, and before it, if asked to,
 // what it contains.
 func (c *Client) signTarget(ctx context.Context, src source, name reference.Named, target ocispec.Descriptor, signer signing.Signer, o signOptions) error {
-	ctx = c.ownContext(ctx, limits.Manifest)
-	if o.once.has(name, target) {
-		return nil
+	s, err := c.ready(ctx, src, name, target, signer, o)
+	if err != nil {
+		return err
 	}
-	to := repository{source: src, name: name}
+	return s.signAll(ctx)
+}
+
+// ready reads what tells whether signatures can be attached, before the signer
+// publishes anything.
+func (c *Client) ready(ctx context.Context, src source, name reference.Named, target ocispec.Descriptor, signer signing.Signer, o signOptions) (*signatures, error) {
+	ctx = c.ownContext(ctx, limits.Manifest)
+	s := &signatures{client: c, signer: signer, to: repository{source: src, name: name}, request: o.request(name), onAttached: o.onAttached}
+	if o.once.has(name, target) {
+		return s, nil
+	}
 	elsewhere, err := c.signatureRepository(o.repository)
 	if err != nil {
-		return fault.New(verify.ErrMisconfigured, opSign, name.String(), "signature repository", err)
+		return nil, fault.New(verify.ErrMisconfigured, opSign, name.String(), "signature repository", err)
 	}
 	if elsewhere != nil && elsewhere.Name() != name.Name() {
-		to.name, to.elsewhere = elsewhere, elsewhere.Name()
+		s.to.name, s.to.elsewhere = elsewhere, elsewhere.Name()
 	}
 	var nodes []ocispec.Descriptor
 	if o.recursive {
 		b := &budget{limits: verify.Limits{}.WithDefaults()}
 		nodes, err = repository{source: src, name: name}.nodes(ctx, target, b, nil)
 		if err != nil && !errors.Is(err, errNoIndex) {
-			return fmt.Errorf("read index: %w", err)
+			return nil, fmt.Errorf("read index: %w", err)
 		}
 	}
-	s := &signatures{client: c, signer: signer, to: to, request: o.request(name), onAttached: o.onAttached}
-	if err := s.signAll(ctx, append(distinctDigests(nodes), target)); err != nil {
-		return err
-	}
-	o.once.add(name, target)
-	return nil
+	s.targets = append(distinctDigests(nodes), target)
+	s.signed = func() { o.once.add(name, target) }
+	return s, s.each(ctx, s.targets, func(ctx context.Context, i int) error {
+		if err := s.to.checkPlaces(ctx, s.targets[i].Digest, o.form); err != nil {
+			return fmt.Errorf("look where the signature goes: %w", err)
+		}
+		return nil
+	})
 }
 
 // signatures are those that one call makes.
@@ -315,12 +331,19 @@ type signatures struct {
 	to         repository
 	request    signing.Request // but for the digest
 	onAttached func(Attached)
+	// targets is empty if all is signed already.
+	targets []ocispec.Descriptor
+	signed  func()
 }
 
 // signAll signs an index with what it contains, or one manifest: the last of
 // targets, which is attached to last. Nothing is attached before all is signed.
-func (s *signatures) signAll(ctx context.Context, targets []ocispec.Descriptor) error {
-	made := make([][]checked, len(targets))
+func (s *signatures) signAll(ctx context.Context) error {
+	if len(s.targets) == 0 {
+		return nil
+	}
+	ctx = s.client.ownContext(ctx, limits.Manifest)
+	targets, made := s.targets, make([][]checked, len(s.targets))
 	err := s.each(ctx, targets, func(ctx context.Context, i int) (err error) {
 		made[i], err = s.make(ctx, targets[i])
 		return err
@@ -330,10 +353,13 @@ func (s *signatures) signAll(ctx context.Context, targets []ocispec.Descriptor) 
 	}
 	last := len(targets) - 1
 	err = s.each(ctx, targets[:last], func(ctx context.Context, i int) error { return s.attach(ctx, targets[i], made[i]) })
-	if err != nil {
-		return err
+	if err == nil {
+		err = s.attach(ctx, targets[last], made[last])
 	}
-	return s.attach(ctx, targets[last], made[last])
+	if err == nil {
+		s.signed()
+	}
+	return err
 }
 
 // each calls f for several targets at a time.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -28,13 +29,17 @@ import (
 )
 
 // idle is a resolver of the caller's, and what it calls. It has every image, and
-// takes every upload for one that is there already.
+// takes every upload for one that is there already. It has signatures if fetching
+// them calls something.
 type idle struct{ resolve, fetch, push func() }
 
 var theTarget = ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromString("image"), Size: 5}
 
 func (r idle) Resolve(_ context.Context, ref string) (string, ocispec.Descriptor, error) {
 	call(r.resolve)
+	if r.fetch == nil && strings.Contains(ref, ":sha256-") {
+		return "", ocispec.Descriptor{}, errdefs.ErrNotFound
+	}
 	return ref, theTarget, nil
 }
 func (r idle) Fetcher(context.Context, string) (remotes.Fetcher, error) { return r, nil }

@@ -7,8 +7,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 
 	"github.com/containerd/containerd/v2/core/remotes/docker"
+	remoteserrors "github.com/containerd/containerd/v2/core/remotes/errors"
 	"github.com/containerd/containerd/v2/pkg/reference"
 	"github.com/containerd/errdefs"
 
@@ -72,4 +74,12 @@ func failed(ctx context.Context, err error) error {
 // that something does not exist.
 func isNotFound(err error) bool {
 	return errdefs.IsNotFound(err) && !errors.Is(err, docker.ErrInvalidAuthorization) && !errors.Is(err, errNoHost)
+}
+
+// isDenied reports whether a registry, or its token server, refused to show
+// something.
+func isDenied(err error) bool {
+	var status remoteserrors.ErrUnexpectedStatus
+	return errors.Is(err, docker.ErrInvalidAuthorization) ||
+		errors.As(err, &status) && (status.StatusCode == http.StatusUnauthorized || status.StatusCode == http.StatusForbidden)
 }

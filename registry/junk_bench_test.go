@@ -20,7 +20,7 @@ import (
 	"github.com/cosignkit/cosignkit/verify"
 )
 
-// benchPlaces are the places of BenchmarkVerifyJunk, by short names.
+// benchPlaces are the places of the benchmarks, by short names.
 var benchPlaces = []struct {
 	name  string
 	place junkPlace
@@ -55,8 +55,26 @@ func benchmarkJunk(b *testing.B, place junkPlace, n int, accepted bool) {
 		pieces = append(pieces, goodPiece(place.form))
 	}
 	place.fill(j.shelf, "app", j.image.Target, pieces)
-	c, verifier := newClient(b, registry.Config{}), junkVerifier(b, verify.Limits{})
-	candidates := 0
+	measure(b, j, junkVerifier(b, verify.Limits{}), accepted)
+}
+
+// BenchmarkVerifyHostile verifies an image with hostile signatures, and after them
+// one that is good.
+func BenchmarkVerifyHostile(b *testing.B) {
+	for _, place := range hostilePlaces {
+		for kind := range hostileKinds {
+			for _, n := range []int{100, 1000} {
+				b.Run(fmt.Sprintf("%s/%s/%d", place.name, kind, n), func(b *testing.B) {
+					j, verifier := newHostileTest(b, place, kind, n)
+					measure(b, j, verifier, true)
+				})
+			}
+		}
+	}
+}
+
+func measure(b *testing.B, j *junkTest, verifier verify.Verifier, accepted bool) {
+	c, candidates := newClient(b, registry.Config{}), 0
 	once := func() {
 		result, err := c.VerifyImage(b.Context(), j.image, verifier)
 		if accepted && err != nil || !accepted && !errors.Is(err, verify.ErrRejected) {

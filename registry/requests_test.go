@@ -38,9 +38,9 @@ func TestRequests(t *testing.T) {
 		form         signing.Form
 		sign, verify int
 	}{
-		{"bundle, referrers API", true, signing.Bundle, 12, 6},
-		{"bundle, referrers tag", false, signing.Bundle, 16, 5},
-		{"legacy", true, signing.Legacy, 12, 5},
+		{"bundle, referrers API", true, signing.Bundle, 13, 6},
+		{"bundle, referrers tag", false, signing.Bundle, 17, 5},
+		{"legacy", true, signing.Legacy, 13, 5},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

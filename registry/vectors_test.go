@@ -37,7 +37,7 @@ var openVectors = sync.OnceValues(func() (vectorSet, error) {
 	return vectorSet{set, roots}, err
 })
 
-func vectors(t *testing.T) vectorSet {
+func vectors(t testing.TB) vectorSet {
 	t.Helper()
 	set, err := openVectors()
 	if err != nil {

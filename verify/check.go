@@ -193,7 +193,7 @@ func (v *validated) verifyOlder(e *entity, leaf *x509.Certificate, material root
 	}
 	var chains [][]*x509.Certificate
 	for _, t := range result.VerifiedTimestamps {
-		if chains, err = sgverify.VerifyLeafCertificate(t.Timestamp, leaf, material); err != nil {
+		if chains, err = sgverify.VerifyLeafCertificate(t.Timestamp, leaf, chainedMaterial{material, e.intermediates}); err != nil {
 			return nil, err
 		}
 	}
@@ -204,6 +204,25 @@ func (v *validated) verifyOlder(e *entity, leaf *x509.Certificate, material root
 	}
 	result.Signature.Certificate = &summary
 	return result, nil
+}
+
+// chainedMaterial is a trusted root whose authorities issue through intermediates,
+// which came with a signature, as well as through their own.
+type chainedMaterial struct {
+	root.TrustedMaterial
+	intermediates []*x509.Certificate
+}
+
+func (m chainedMaterial) FulcioCertificateAuthorities() []root.CertificateAuthority {
+	all := slices.Clone(m.TrustedMaterial.FulcioCertificateAuthorities())
+	for i, authority := range all {
+		if fulcio, ok := authority.(*root.FulcioCertificateAuthority); ok {
+			more := *fulcio
+			more.Intermediates = slices.Concat(fulcio.Intermediates, m.intermediates)
+			all[i] = &more
+		}
+	}
+	return all
 }
 
 // certificateOptions are the ways in which a certificate can be found good, but for

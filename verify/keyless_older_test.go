@@ -5,6 +5,7 @@ package verify_test
 
 import (
 	"crypto"
+	"crypto/x509"
 	"testing"
 	"time"
 
@@ -39,6 +40,19 @@ func TestOlderHashes(t *testing.T) {
 		} {
 			attack.name, attack.honest = curve+", "+name, older
 			trials = append(trials, attack)
+		}
+		// Authorities may come with the signature.
+		second := newCA("second", ours.root, noon.Add(-year), noon.Add(year), x509.ExtKeyUsageCodeSigning)
+		expired := newCA("second", ours.root, noon.Add(-year), noon.Add(-time.Second), x509.ExtKeyUsageCodeSigning)
+		for name, attack := range map[string]func(*attempt){
+			"is missing":          func(a *attempt) { a.chain = nil },
+			"is of another root":  through(foreign.intermediate),
+			"has expired by then": through(expired),
+		} {
+			trials = append(trials, trial{name: curve + ", an authority that comes along " + name, honest: func(a *attempt) {
+				older(a)
+				through(second)(a)
+			}, attack: attack, why: badChain})
 		}
 		// The chain is checked whether certificate transparency logs are asked or not.
 		for name, attack := range map[string]func(*attempt){

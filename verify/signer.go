@@ -93,26 +93,24 @@ func checkChain(leaf *x509.Certificate, intermediates []*x509.Certificate, mater
 	known := *leaf
 	known.UnhandledCriticalExtensions = slices.DeleteFunc(slices.Clone(leaf.UnhandledCriticalExtensions),
 		func(id asn1.ObjectIdentifier) bool { return id.Equal(cryptoutils.SANOID) })
-	for _, authority := range material.FulcioCertificateAuthorities() {
+	chained := chainedMaterial{material, intermediates}.FulcioCertificateAuthorities()
+	for i, authority := range material.FulcioCertificateAuthorities() {
 		times := []time.Time{leaf.NotBefore}
 		if len(intermediates) > 0 {
 			// The chain of a signature is used together or not at all.
 			times = append(times, slices.MaxFunc(intermediates, func(a, b *x509.Certificate) int { return a.NotBefore.Compare(b.NotBefore) }).NotBefore)
 		}
 		if fulcio, ok := authority.(*root.FulcioCertificateAuthority); ok {
-			more := *fulcio
-			more.Intermediates = slices.Concat(fulcio.Intermediates, intermediates)
-			authority = &more
 			times = append(times, fulcio.ValidityPeriodStart, fulcio.Root.NotBefore)
 			for _, c := range fulcio.Intermediates {
 				times = append(times, c.NotBefore)
 			}
 		}
-		for i, t := range times {
-			if t.Before(leaf.NotBefore) || t.After(leaf.NotAfter) || slices.ContainsFunc(times[:i], t.Equal) {
+		for j, t := range times {
+			if t.Before(leaf.NotBefore) || t.After(leaf.NotAfter) || slices.ContainsFunc(times[:j], t.Equal) {
 				continue
 			}
-			if chains, err := authority.Verify(&known, t); err == nil {
+			if chains, err := chained[i].Verify(&known, t); err == nil {
 				return chains, nil
 			}
 		}
