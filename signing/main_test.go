@@ -55,8 +55,7 @@ func openGolden(t testing.TB, name string) crypto.Signer {
 	return key
 }
 
-func goldenKey(name string) string       { return filepath.Join(goldenKeys, name+".key") }
-func goldenPublicKey(name string) string { return filepath.Join(goldenKeys, name+".pub") }
+func goldenKey(name string) string { return filepath.Join(goldenKeys, name+".key") }
 
 func newSigner(t testing.TB, key crypto.Signer) *signing.KeySigner {
 	t.Helper()
@@ -74,15 +73,6 @@ func readFile(t testing.TB, name string) []byte {
 		t.Fatal(err)
 	}
 	return b
-}
-
-func writeFile(t testing.TB, name string, b []byte) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(path, b, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
 }
 
 // wantFamily wants an error of a family, and of no other.
