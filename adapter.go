@@ -38,13 +38,13 @@ type Config struct {
 
 	// Environ is the environment, as os.Environ returns it, which is what tools
 	// pass. Nil means that there are no variables. docs/nerdctl.md lists those
-	// that are read. What a key reference such as env://NAME names, and the
-	// variables of GitHub Actions, are read where they are used.
+	// that are read. Variables of key references, such as env://NAME, and those of
+	// GitHub Actions are read from the process.
 	Environ []string
 
-	// OtherProviders are those that the tool has beside cosign, such as
-	// [Notation]: with these nothing is signed or verified here. Nil means that
-	// they are misconfigured.
+	// OtherProviders are the tool's other signature providers, such as [Notation].
+	// For these, nothing is signed or verified here. Nil means that every other
+	// provider is misconfigured.
 	OtherProviders []string
 
 	// Disabled refuses the provider cosign, as nerdctl does with
@@ -59,10 +59,10 @@ type Config struct {
 
 	// PrivateKey and PublicKey open the keys whose reference has a scheme other than
 	// env://, such as kms.PrivateKey and kms.PublicKey of package signing/kms do. Nil
-	// means that such references are misconfigured. What they return is kept for the
-	// life of the adapter, or of a [Verification]. They are given what Compose
-	// projects name as well: one that names a host gets the user's credentials sent
-	// there, see docs/keys.md.
+	// means that such references are misconfigured. The adapter, or a
+	// [Verification], keeps the keys that they return. They get the references of
+	// Compose projects as well: a reference that names a host gets the user's
+	// credentials sent there, see docs/keys.md.
 	PrivateKey func(ctx context.Context, ref string) (crypto.Signer, error)
 	PublicKey  func(ctx context.Context, ref string) (crypto.PublicKey, error)
 
@@ -90,8 +90,8 @@ type Config struct {
 
 // Adapter does for the commands of a tool what their flags ask for. It is safe
 // for concurrent use, and made once for a process: it keeps connections, tokens,
-// opened keys and the trusted root. What it keeps grows with the number of
-// different keys and registries, and not with that of images.
+// opened keys and the trusted root. Its memory grows with the number of different keys
+// and registries, and not with the number of images.
 type Adapter struct {
 	config  Config
 	environ environment

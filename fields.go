@@ -95,10 +95,10 @@ func (e FieldErrors) Error() string {
 // Relative paths are resolved against dir, and references with a scheme, such as
 // env://NAME, are left as they are; whether files exist is [Fields.CheckFiles]'s.
 //
-// A provider that is none turns off what the other fields ask for, so that an
-// override file can; they are then not looked at, but for their names. Fields of
-// no signing and no verifying are the zero Fields. The provider notation is
-// passed on, for tools that have it; no other field says anything to it.
+// The provider "none" turns the other fields off, so that an override file can. Only
+// their names are checked then. Fields that ask for nothing are the zero Fields. The
+// provider notation is passed on, for tools that have it; the other fields do not
+// apply to it.
 //
 // Call it only for what signs or verifies: a typo must not keep a project from
 // being stopped.

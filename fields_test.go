@@ -490,8 +490,8 @@ func TestFlags(t *testing.T) {
 				Sign:   cosignkit.SignOptions{Provider: "cosign", Format: "legacy", TrustedRoot: "r", Annotations: map[string]string{"a": "b"}},
 				Verify: cosignkit.VerifyOptions{Provider: "cosign", CosignKey: "k", TrustedRoot: "r", Annotations: map[string]string{"a": "b"}, InsecureIgnoreTlog: true},
 			},
-			signErr:   "make flags: no flag of the command says what these fields say: x-nerdctl-cosign-trusted-root, x-nerdctl-cosign-annotations, x-nerdctl-cosign-signature-format",
-			verifyErr: "make flags: no flag of the command says what these fields say: x-nerdctl-cosign-trusted-root, x-nerdctl-cosign-annotations, x-nerdctl-cosign-insecure-ignore-tlog",
+			signErr:   "make flags: the command has no flags for these fields: x-nerdctl-cosign-trusted-root, x-nerdctl-cosign-annotations, x-nerdctl-cosign-signature-format",
+			verifyErr: "make flags: the command has no flags for these fields: x-nerdctl-cosign-trusted-root, x-nerdctl-cosign-annotations, x-nerdctl-cosign-insecure-ignore-tlog",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 )
 
 // SignFlags are the flags of "nerdctl push" that the fields ask for; nil for no
-// signing. What no flag of nerdctl's says is misconfigured, and never dropped: a
+// signing. A field without a flag in nerdctl is misconfigured, and never dropped. A
 // tool that signs in its own process calls [Adapter.Signing] instead.
 func (f Fields) SignFlags() ([]string, error) {
 	o := f.Sign
@@ -30,7 +30,7 @@ func (f Fields) SignFlags() ([]string, error) {
 }
 
 // VerifyFlags are the flags of "nerdctl pull", "run" and "create" that the fields
-// ask for; nil for no verifying. What no flag of nerdctl's says is misconfigured,
+// ask for; nil for no verifying. A field without a flag in nerdctl is misconfigured,
 // and never dropped.
 func (f Fields) VerifyFlags() ([]string, error) {
 	o := f.Verify
@@ -76,5 +76,5 @@ func flagless(set map[string]bool) error {
 		return nil
 	}
 	return fault.New(verify.ErrMisconfigured, "make flags", "", "",
-		errors.New("no flag of the command says what these fields say: "+strings.Join(found, ", ")))
+		errors.New("the command has no flags for these fields: "+strings.Join(found, ", ")))
 }

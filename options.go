@@ -14,7 +14,7 @@ import (
 
 // The providers, as nerdctl's users name them.
 const (
-	// Cosign is what this package is.
+	// Cosign signs and verifies with this library.
 	Cosign = "cosign"
 	// None, like the empty string, neither signs nor verifies.
 	None = "none"
@@ -28,20 +28,20 @@ type SignOptions struct {
 	// Provider is [Cosign], or [None] or empty for no signature, or one of
 	// Config.OtherProviders. Any other is misconfigured.
 	Provider string
-	// CosignKey is the private key: a path, env://NAME, or what else
-	// Config.PrivateKey opens. Empty means COSIGN_KEY, and without that an
-	// identity.
+	// CosignKey is the private key: a path, env://NAME, or a reference that
+	// Config.PrivateKey opens. Empty means COSIGN_KEY, or an identity if that is
+	// not set.
 	CosignKey string
 
-	// What follows has no flag in nerdctl. Empty means what the environment
-	// says, and else the default.
+	// The fields below have no flag in nerdctl. Empty means the variable of the
+	// environment, or the default.
 
 	// Format is bundle, legacy or both.
 	Format string
 	// Annotations are signed.
 	Annotations map[string]string
-	// TrustedRoot is the path of the trusted root in JSON with which what the
-	// services return is verified.
+	// TrustedRoot is the path of a trusted root in JSON. The answers of the
+	// services are verified with it.
 	TrustedRoot string
 }
 
@@ -50,18 +50,18 @@ type VerifyOptions struct {
 	// Provider is [Cosign], or [None] or empty for no verification, or one of
 	// Config.OtherProviders. Any other is misconfigured.
 	Provider string
-	// CosignKey is the public key: a path, env://NAME, or what else
-	// Config.PublicKey opens. It and the identity exclude each other. If there
-	// is neither, COSIGN_KEY.
+	// CosignKey is the public key: a path, env://NAME, or a reference that
+	// Config.PublicKey opens. It and the identity exclude each other. If both are
+	// empty, COSIGN_KEY is used.
 	CosignKey string
-	// Of each of the two pairs, one is required without a key.
+	// Without a key, one field of each pair is required.
 	CosignCertificateIdentity         string
 	CosignCertificateIdentityRegexp   string
 	CosignCertificateOidcIssuer       string
 	CosignCertificateOidcIssuerRegexp string
 
-	// What follows has no flag in nerdctl. Empty means what the environment
-	// says.
+	// The fields below have no flag in nerdctl. Empty means the variable of the
+	// environment.
 
 	// TrustedRoot is the path of a trusted root in JSON.
 	TrustedRoot string
@@ -69,7 +69,7 @@ type VerifyOptions struct {
 	Annotations map[string]string
 	// InsecureIgnoreTlog accepts signatures that are in no transparency log.
 	InsecureIgnoreTlog bool
-	// RequireTlog does not, also where the environment would. It and
+	// RequireTlog requires a log entry even if the environment does not. It and
 	// InsecureIgnoreTlog exclude each other.
 	RequireTlog bool
 }
@@ -83,8 +83,9 @@ func (o VerifyOptions) identity() verify.Identity {
 	}
 }
 
-// enabled reports whether the provider is cosign. With another one of the tool's
-// the other options are not looked at; without one they must be empty.
+// enabled reports whether the provider is cosign. With another
+// provider of the tool, the other options are ignored; without a provider they must be
+// empty.
 func (a *Adapter) enabled(provider string, useless func() error) (bool, error) {
 	switch {
 	case provider == Cosign && a.config.Disabled:
@@ -99,8 +100,8 @@ func (a *Adapter) enabled(provider string, useless func() error) (bool, error) {
 	return false, fmt.Errorf("unknown provider %s, want %s", quote(provider), strings.Join(append(append([]string{Cosign}, a.config.OtherProviders...), None), ", "))
 }
 
-// errUseless refuses what does nothing without the provider: who gives a key
-// believes that it is used.
+// errUseless refuses options that do nothing without the provider: a user who gives a
+// key believes that it is used.
 func errUseless(set ...string) error {
 	var found []string
 	for i := 0; i+1 < len(set); i += 2 {

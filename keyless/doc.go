@@ -23,7 +23,7 @@
 //		Tokens: keyless.Ambient(keyless.AmbientConfig{}),
 //	})
 //
-// # How a signature is made
+// # Signing
 //
 // An OpenID Connect issuer vouches for an identity with a token. Fulcio binds
 // that identity to a key that was just made, with a certificate that lives for

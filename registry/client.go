@@ -58,16 +58,16 @@ type Config struct {
 
 	// Resolver replaces everything above: [RemoteResolver], or the resolver of a
 	// tool that has nothing else. Prefer Hosts to a resolver of containerd's:
-	// its list of referrers is the first page only, and is empty also when the
-	// registry failed to answer, so that such an image is rejected where it
-	// should be inconclusive.
+	// it returns only the first page of referrers, and an empty list even if the
+	// registry failed to answer. Such an image is rejected when it should be
+	// inconclusive.
 	Resolver remotes.Resolver
 
-	// SignatureRepository is where signatures are attached in the place of the
-	// image's own repository, and where they are looked for as well as there, such
-	// as registry.example/signatures. Cosign looks for them nowhere else; here a
-	// signature that is beside the image counts too. Empty means the image's own
-	// alone. See [SignatureRepositoryFromEnvironment].
+	// SignatureRepository is a repository for signatures, such as
+	// registry.example/signatures. Signatures are attached there instead of in the
+	// image's own repository. Verification looks in both; cosign looks only here.
+	// Empty means the image's own repository. See
+	// [SignatureRepositoryFromEnvironment].
 	SignatureRepository string
 
 	// Tracker receives the status of uploads, for progress. Nil means one per
@@ -422,8 +422,8 @@ func normalize(ref string) (reference.Named, error) {
 	return reference.TagNameOnly(named), nil
 }
 
-// errKind is about what tools take in the place of a reference. Nothing says who
-// signed it, and that is no reason to let it pass.
+// errKind is about what tools accept instead of a reference. Nobody can say who
+// signed it, which is no reason to let it pass.
 var errKind = errors.New("only an image reference can be signed or verified: an archive, a path, an image ID and a reference of another kind, such as ipfs://, have no repository with signatures")
 
 // isOfAnotherKind recognises URLs, paths and IDs. sha256:<hex> would be taken for a

@@ -20,7 +20,7 @@
 // containerd.WithResolver. After such a pull it calls [KeepSignatures]. A daemon
 // that embeds containerd's transfer service passes [Client.ImageVerifier] to it.
 //
-// # What is guaranteed
+// # Guarantees
 //
 // Pull: the reference is resolved once, that digest is verified before one byte
 // of the image is fetched, and nothing else is fetched or recorded. Push:
@@ -42,10 +42,10 @@
 //
 // An image with its signatures can also be in a directory, see [LayoutResolver].
 //
-// # Signatures of what is here
+// # Local images
 //
-// Signatures that passed are kept beside the image in containerd's content store, as
-// referrers: the content of what was signed has a label for each, which begins with
+// Signatures that passed are kept with the image in containerd's content store, as
+// referrers: the signed manifest has a label for each, which begins with
 // containerd.io/gc.ref.content.referrer., so that containerd's garbage collection
 // keeps them as long as the image, and no longer. They are believed no more than
 // those in a registry: each start verifies them again, against the policy of that
@@ -72,9 +72,8 @@
 //
 // Requests for images and for signatures go the same way: the hosts.toml
 // machinery of containerd with its mirrors, certificate authorities, client
-// certificates and headers, one set of credentials, one insecure setting. What
-// is written is read back from the host that it was written to, not from a
-// mirror.
+// certificates and headers, one set of credentials, one insecure setting. Each
+// signature is read back from the host that it was written to, not from a mirror.
 //
 // Everything read is bounded in size and checked against its digest.
 package registry

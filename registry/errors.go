@@ -28,10 +28,10 @@ var errContent = errors.New("content does not match its descriptor")
 // for.
 var errName = errors.New("the name has another digest")
 
-// kindOf tells the family of a failed request. What a registry sent and is bad
-// is rejected; everything that kept an answer from arriving is inconclusive,
-// refused credentials included: a registry also answers so for what it hides
-// or does not have.
+// kindOf tells the family of a failed request. Bad content from a registry is
+// rejected. Everything that kept an answer from arriving is inconclusive, including
+// refused credentials: a registry answers the same for content that it hides or does
+// not have.
 func kindOf(err error) error {
 	switch {
 	case fault.Family(err) != nil:
@@ -58,8 +58,8 @@ func (r redacted) Error() string {
 
 func (r redacted) Unwrap() error { return r.error }
 
-// failed prepares the error of a request. Where the context has ended, its
-// error is in the chain also if the transport reports the cause instead.
+// failed prepares the error of a request. If the context has ended, its
+// error is in the chain even if the transport reports the cause instead.
 func failed(ctx context.Context, err error) error {
 	if err == nil {
 		return nil

@@ -46,8 +46,8 @@ func guard(host docker.RegistryHost, behind []docker.RegistryHost, server *serve
 }
 
 // guardedAuthorizer makes an authorizer fit to be kept and shared: it forgets
-// failures, serves one caller at a time, and returns when the caller's context
-// ends, also where credentials are returned by a function that knows of none.
+// failures, serves one caller at a time, and returns when the caller's context ends,
+// even if the function for credentials has no context.
 type guardedAuthorizer struct {
 	fresh  func() docker.Authorizer
 	server *server
@@ -77,8 +77,8 @@ func (a *guardedAuthorizer) get() *oneAtATime {
 	return a.current
 }
 
-// forget has the next caller start anew, also if somebody still hangs in the
-// authorizer that failed.
+// forget has the next caller, and those who wait, start anew, even if somebody still
+// hangs in the authorizer that failed.
 func (a *guardedAuthorizer) forget(failed *oneAtATime) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -30,7 +30,7 @@ import (
 
 const opKeep = "keep signatures"
 
-// KeepSignatures keeps the signatures of result that passed in store, beside the
+// KeepSignatures keeps the signatures of result that passed in store, with the
 // image, so that [Client.VerifyLocal] needs no registry. [Client.PullWith] does so by
 // itself; a tool that pulls in another way calls it after its pull, with what
 // [WithResult] was told.
@@ -38,7 +38,7 @@ const opKeep = "keep signatures"
 // Each signature is kept as the referrer that cosign would attach, and what it is
 // for, the manifest or index in store, refers to it by a label. The garbage
 // collection of containerd 1.6 and later keeps it as long as it keeps that. No lease
-// is needed. What is kept is not trusted: it is verified like anything else, against
+// is needed. Kept signatures are not trusted: each start verifies them again, with
 // the policy of that time.
 //
 // At most 32 signatures are kept for one image; those of other results go first.

@@ -25,9 +25,9 @@ type Store interface {
 
 // VerifyLocal verifies the image that ref stands for in the image store,
 // before it runs. It reads the record once, and verifies the digest in it, first
-// with the signatures that are kept beside the image, see [KeepSignatures], without
-// a network. Only where verifier is not content with these, those in the registry
-// count as well, and what passes of them is kept. [WithoutRegistry] leaves the
+// with the signatures that are kept with the image, see [KeepSignatures], and without
+// a network. Only if these are not enough, it looks for signatures in the registry,
+// and keeps those that pass. [WithoutRegistry] leaves the
 // registry alone; [WithEverySignature] looks in both at once.
 //
 // Run the result's Image.Target and nothing else: the name may stand for
@@ -36,8 +36,9 @@ type Store interface {
 //
 // If the store has no such image, the error matches errdefs.ErrNotFound, and no
 // other does; it is inconclusive, and a pull is what comes next. A record
-// whose name has another digest than its target is rejected. What is no image
-// reference, such as a path, an image ID or ipfs://, is misconfigured.
+// whose name has another digest than its target is rejected. Everything
+// that is not an image reference, such as a path, an image ID or ipfs://, is
+// misconfigured.
 func (c *Client) VerifyLocal(ctx context.Context, store Store, ref string, verifier verify.Verifier, opts ...VerifyOption) (*verify.Result, error) {
 	o := makeVerifyOptions(opts)
 	return o.run(ctx, ref, func(ctx context.Context) (*verify.Result, error) {

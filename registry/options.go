@@ -178,44 +178,42 @@ func WithResult(f func(*verify.Result, error)) VerifyOption {
 	return verifyOption(func(o *verifyOptions) { o.onResult = f })
 }
 
-// WithEverySignature reads and checks every signature that there is, and lists
-// each in the result, also when the first one was enough. It is for people who
-// want to see who signed; a pull does not need it.
+// WithEverySignature reads and checks every signature, and lists each in the result,
+// even if the first one was enough. It is for people who want to see who signed; a
+// pull does not need it.
 func WithEverySignature() VerifyOption {
 	return verifyOption(func(o *verifyOptions) { o.everySigner = true })
 }
 
-// WithSignedPlatform accepts an index also where it is not acceptable itself but
-// the manifest in it that platform likes best is, and is for that platform by its
-// own configuration. Then that manifest, and not the index, is the result's
-// Image.Target, and what to fetch and run. A reference with a digest means what it
-// says, and is not replaced so; with [Client.VerifyImage] it is misconfigured. [Client.PullWith] wants a manifest
+// WithSignedPlatform also accepts an index that is not acceptable itself, if the
+// manifest for the given platform is, and its own configuration names that platform.
+// Then the result's Image.Target is that manifest and not the index; fetch and run
+// it. A reference with a digest is not replaced in this way; with [Client.VerifyImage] it is misconfigured. [Client.PullWith] wants a manifest
 // that is allowed as well.
 func WithSignedPlatform(platform platforms.MatchComparer) VerifyOption {
 	return verifyOption(func(o *verifyOptions) { o.platform = platform })
 }
 
-// WithEveryPlatform accepts an index only if, beside itself, every manifest that
-// it contains has acceptable signatures of its own, as [WithRecursive] makes
-// them. Attestations of build tools, which are for no platform, need none. There
-// must be at least one; an image that is no index is one.
+// WithEveryPlatform accepts an index only if the index and every manifest in it have
+// acceptable signatures of their own, as [WithRecursive] makes them. Attestations of
+// build tools, which are for no platform, need none. The index must have at least
+// one manifest for a platform.
 func WithEveryPlatform() VerifyOption {
 	return verifyOption(func(o *verifyOptions) { o.everyPlatform = true })
 }
 
-// WithContainingIndex accepts a manifest also where it is not acceptable itself
-// but the index that ref stands for is, and contains it. The result's Matched is
+// WithContainingIndex also accepts a manifest that is not acceptable itself, if the
+// index that ref names is acceptable and contains it. The result's Matched is
 // that index then; Image.Target is the manifest as ever. The index may be in any
-// repository and is best given by its digest, which does not move. What the policy
-// asks of the repository that a signature claims is compared with that of the
-// manifest.
+// repository and is best given by its digest, which does not move. A policy about the
+// claimed repository applies to the repository of the manifest.
 func WithContainingIndex(ref string) VerifyOption {
 	return verifyOption(func(o *verifyOptions) { o.index = ref })
 }
 
 // WithoutRegistry keeps [Client.VerifyLocal] and [Client.VerifyLocalImage] from
-// asking the registry: an image that is not acceptable by the signatures that are
-// kept beside it is then inconclusive. Elsewhere it is misconfigured.
+// asking the registry: an image without enough kept signatures is then inconclusive.
+// In other calls it is misconfigured.
 func WithoutRegistry() VerifyOption {
 	return verifyOption(func(o *verifyOptions) { o.offline = true })
 }

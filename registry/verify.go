@@ -27,7 +27,7 @@ import (
 // digest counts. The error is nil only if the image is acceptable; then the
 // result's Image.Target is what to fetch and run. Looking for signatures ends as
 // soon as the image is acceptable. The result is not nil when candidates were
-// checked, also beside an error.
+// checked, even with an error.
 func (c *Client) Verify(ctx context.Context, ref string, verifier verify.Verifier, opts ...VerifyOption) (*verify.Result, error) {
 	name, err := normalize(ref)
 	if err != nil {

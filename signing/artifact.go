@@ -26,16 +26,16 @@ import (
 // Content and statement must not be modified later, as a key that does not return
 // before ctx ends may still read them.
 //
-// What cannot be signed, by the limits below or because the log takes no such
-// signature by such a key, is misconfigured; what the key, a service or the end
-// of ctx prevented is inconclusive.
+// An input that exceeds a limit below, or that the log does not take by such a key, is
+// misconfigured. A failure of the key or a service, or the end of ctx, is
+// inconclusive.
 type ArtifactSigner interface {
 	// SignArtifact signs content with a message signature. Empty content is
 	// content. The bundle names the SHA-256 of content, or the hash that the
 	// key's algorithm uses, and does not hold content.
 	//
 	// An Ed25519 key can sign content and no log can record that: logs see
-	// the digest alone. Who verifies it needs content and not only its digest.
+	// the digest alone. A verifier needs the content, and not only its digest.
 	//
 	// Content that is the manifest of an image is a file like any other:
 	// verifiers of images take a message signature over it only if their policy
@@ -47,7 +47,7 @@ type ArtifactSigner interface {
 	// application/vnd.in-toto+json whose payload is statement, byte for byte. It
 	// must be an in-toto statement v1 in JSON, of at most 512 KiB, with the
 	// fields of the specification and no others, a predicate type, and 1 to
-	// 1024 subjects of 1 to 32 digests each. What the predicate says is
+	// 1024 subjects of 1 to 32 digests each. The predicate is
 	// neither read nor checked.
 	//
 	// The predicate type https://sigstore.dev/cosign/sign/v1 is misconfigured.

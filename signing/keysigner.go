@@ -30,9 +30,9 @@ type KeySignerConfig struct {
 	// concurrent use, as the standard library's keys are.
 	//
 	// A crypto.Signer takes no context: one that is elsewhere must bound its own
-	// time. One that also has the method SignContext(context.Context, io.Reader,
-	// []byte, crypto.SignerOpts) ([]byte, error) is asked with that instead of
-	// Sign, with the context of the request.
+	// time. If it has the method SignContext(context.Context, io.Reader,
+	// []byte, crypto.SignerOpts) ([]byte, error), that is called instead of Sign, with
+	// the context of the request.
 	Key crypto.Signer
 
 	// CertificateChain goes with each signature, so that it is verified by the
@@ -56,9 +56,9 @@ type KeySignerConfig struct {
 // Log records signatures where others can see them. Implementations are safe for
 // concurrent use.
 //
-// One that also has the method CanRecord(Form, crypto.PublicKey) error is asked
-// with it, before anything is signed or uploaded, whether it takes signatures of
-// that form and key.
+// If a Log has the method CanRecord(Form, crypto.PublicKey) error, that is called
+// before anything is signed or uploaded. It returns an error if the log does not take
+// signatures of that form and key.
 type Log interface {
 	// Record adds log entries and timestamps for the signature in bundle, which
 	// was made with key, to bundle's verification material, and returns only

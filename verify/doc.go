@@ -38,7 +38,7 @@
 //
 // # Trusted roots
 //
-// Who is trusted comes from a [TrustedRoot]. Package verify/trust reads one from
+// A [TrustedRoot] says who is trusted. Package verify/trust reads one from
 // JSON or from PEM files, or follows a TUF repository that distributes one and keeps
 // it up to date, such as that of Sigstore's public instance. A root is immutable, and
 // one verification uses one. This package asks nobody: only the [TrustedRoots] and
@@ -47,7 +47,7 @@
 // # Fail closed
 //
 // The zero Policy is an error, and so is every field that cannot be honoured.
-// What weakens a check has Insecure or Unsafe in its name. A candidate that makes a
+// Every field that weakens a check has Insecure or Unsafe in its name. A candidate that makes a
 // parser panic is a failed candidate. A candidate that could not be read is
 // never the same as no candidate: if it could have mattered, the outcome is
 // [ErrInconclusive] and not [ErrRejected].

@@ -112,7 +112,7 @@ const (
 	TimestampFromAuthority TimestampSource = "timestamp authority"
 )
 
-// Claims are what a verified signature says about the image beside its digest.
+// Claims are what a verified signature says about the image, in addition to its digest.
 type Claims struct {
 	// Repository is the name that the signer gave, as signed; may be empty.
 	Repository string
