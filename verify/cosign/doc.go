@@ -19,8 +19,9 @@
 // # Stricter than cosign
 //
 // The bytes of a candidate come from a registry, and cosign was written for those of
-// honest ones. So the guards of package verify come first: limits, JSON and DER that can be read in one way only, certificates and log entries of a usual
-// weight and form. A candidate that they refuse has failed, and cosign does not see it.
+// honest ones. So the guards of package verify come first: limits, JSON and DER that
+// can be read in one way only, certificates and log entries of a usual weight and
+// form. A candidate that they refuse has failed, and cosign does not see it.
 //
 // A policy may promise more than cosign checks, and the promise is kept:
 //
