@@ -11,8 +11,6 @@ import (
 
 	"github.com/docker/cli/cli/config"
 	"github.com/docker/cli/cli/config/credentials"
-
-	"github.com/cosignkit/cosignkit/internal/files"
 )
 
 // maxCredentials bounds the file with the credentials.
@@ -30,7 +28,7 @@ var dockerHub = []string{"index.docker.io", "docker.io", "registry-1.docker.io"}
 // loadCredentials reads a file without asking credential helpers: they are
 // programs, which a daemon has no reason to run.
 func loadCredentials(path string) (registryCredentials, error) {
-	b, err := files.Read(path, maxCredentials, "credentials")
+	b, err := readFile(path, maxCredentials)
 	if err != nil {
 		return nil, err
 	}

@@ -30,8 +30,6 @@ import (
 	"github.com/containerd/containerd/v2/pkg/imageverifier"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/cosignkit/cosignkit/internal/fault"
-	"github.com/cosignkit/cosignkit/internal/limits"
 	"github.com/cosignkit/cosignkit/registry"
 )
 
@@ -56,7 +54,7 @@ const (
 
 func main() {
 	code, reason := supervise(os.Args[1:], os.Stdin, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
-	if _, err := fmt.Println(fault.Line(reason, limits.Reason)); err != nil && code == exitAllowed {
+	if _, err := fmt.Println(line(reason)); err != nil && code == exitAllowed {
 		code = exitNoAnswer
 	}
 	os.Exit(code)
@@ -176,7 +174,7 @@ func parseRequest(args []string, stdin io.Reader) (*request, error) {
 	case mediaType != ocispec.MediaTypeDescriptor:
 		return nil, fmt.Errorf("-stdin-media-type is %q, want %s", mediaType, ocispec.MediaTypeDescriptor)
 	}
-	b, err := limits.ReadAll(stdin, maxDescriptor, "descriptor")
+	b, err := read(stdin, maxDescriptor)
 	if err != nil {
 		return nil, fmt.Errorf("standard input: %w", err)
 	}

@@ -18,7 +18,6 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/cosignkit/cosignkit/internal/files"
 	"github.com/cosignkit/cosignkit/registry"
 	"github.com/cosignkit/cosignkit/verify"
 	"github.com/cosignkit/cosignkit/verify/policyfile"
@@ -56,7 +55,7 @@ type settings struct {
 }
 
 func loadSettings(path string) (*settings, error) {
-	b, err := files.Read(path, maxConfig, "configuration")
+	b, err := readFile(path, maxConfig)
 	if err != nil {
 		return nil, err
 	}
