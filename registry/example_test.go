@@ -185,7 +185,7 @@ func ExampleClient_VerifyImage() {
 	// Output: true
 }
 
-func ExampleClient_Push() {
+func Example_push() {
 	e, client, done := newExample()
 	defer done()
 
@@ -197,7 +197,7 @@ func ExampleClient_Push() {
 	// Output: signed true
 }
 
-func ExampleClient_Pull() {
+func Example_pull() {
 	e, client, done := newExample()
 	defer done()
 
