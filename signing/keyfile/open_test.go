@@ -1,6 +1,8 @@
 // Copyright The cosignkit Authors.
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build !race
+
 package keyfile_test
 
 import (

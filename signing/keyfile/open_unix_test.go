@@ -1,7 +1,7 @@
 // Copyright The cosignkit Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build unix
+//go:build unix && !race
 
 package keyfile_test
 
