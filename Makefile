@@ -56,7 +56,7 @@ TEST = $(GO) test -parallel 8 -timeout 30m $(TESTFLAGS)
 test: ## the library under the race detector; registry takes most (16 min, 9 min)
 	@[[ -n "$(RACE)" ]] || echo "No C compiler, or CGO_ENABLED=0: testing without the race detector."
 	@set -e; for module in . compose; do (cd $$module && CGO_ENABLED=$(CGO) $(TEST) $(RACE) ./...); done
-	$(if $(RACE),$(TEST) $$(grep -rl '^//go:build.*!race' --include='*_test.go' . | xargs dirname | sort -u))
+	$(if $(RACE),$(TEST) $$(grep -rl '^//go:build.*!race' --include='*_test.go' --exclude-dir=examples . | xargs dirname | sort -u))
 	cd examples && $(TEST) ./...
 
 # One profile a module: what the tests of a program run of the library counts too.
