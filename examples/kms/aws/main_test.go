@@ -110,7 +110,7 @@ func TestWhatCannotBeUsed(t *testing.T) {
 	}{
 		"no such key":               {key: "alias/none", want: verify.ErrMisconfigured, text: "NotFoundException"},
 		"no reference of AWS":       {key: "release", want: verify.ErrMisconfigured, text: "awskms://[ENDPOINT]"},
-		"a key for encryption":      {key: "alias/encryption", want: verify.ErrMisconfigured, text: "panicked"},
+		"a key for encryption":      {key: "alias/encryption", want: verify.ErrMisconfigured, text: "panic"},
 		"not allowed":               {key: "alias/p256", fault: "AccessDeniedException", want: verify.ErrMisconfigured, text: "AccessDeniedException"},
 		"throttled":                 {key: "alias/p256", fault: "ThrottlingException", want: verify.ErrInconclusive, text: "ThrottlingException"},
 		"a service that is broken":  {key: "alias/p256", fault: "KMSInternalException", want: verify.ErrInconclusive, text: "KMSInternalException"},
