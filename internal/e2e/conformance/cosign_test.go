@@ -137,6 +137,7 @@ func TestVerifiesWhatCosignSigns(t *testing.T) {
 			t.Run(version+" identity "+name, func(t *testing.T) {
 				t.Parallel()
 				bundle := filepath.Join(t.TempDir(), "bundle")
+				cosign(t, version, "version") // which may take longer to build than a token lives
 				cosign(t, version, append(append([]string{"sign-blob"}, newFormat(version)...), "--identity-token", mint(t, nil),
 					"--signing-config", config, "--trusted-root", stack.TrustedRoot, "--bundle", bundle, file)...)
 				client(t, verifies(bundle, file)...).succeeds(t)
